@@ -1,0 +1,197 @@
+/** The gateway to the database: one typed method for each luma_* function. No other file names them. */
+import { createClient } from "@supabase/supabase-js";
+import type { z } from "zod";
+import type { Database } from "./database.types.ts";
+import { Claim, CoverBegin, DrainStart, Permits } from "./sync/job.ts";
+
+/** A call to the database failed. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
+
+/** One call to Luma, for luma.attempts; `body` in dry_run only. */
+export interface CallRecord {
+  route: string;
+  at: string;
+  ms: number;
+  status: number | null;
+  body?: unknown;
+}
+
+/** What luma_acknowledge() takes. */
+export interface Result {
+  outcome: "done" | "removed" | "nothing_to_do" | "dry_run";
+  luma_event_id?: string;
+  /** What Luma was told, by Luma's field names. */
+  sent?: Record<string, unknown>;
+  /** What of the row could not be shown as it is, for an admin. */
+  warning?: string | null;
+}
+
+/** What luma_fail() takes; the database decides what becomes of the job (luma.sort_failure). */
+export interface Failure {
+  kind:
+    | "timeout"
+    | "network"
+    | "http"
+    | "invalid_response"
+    | "invalid_row"
+    | "refused"
+    | "internal";
+  status?: number | null;
+  message: string;
+  retry_after?: number | null;
+  maybe_applied: boolean;
+}
+
+type Functions = Database["public"]["Functions"];
+
+/** How long a call to the database may take: above the 8 s that it allows itself. */
+const TIMEOUT_MS = 10_000;
+
+export type Store = ReturnType<typeof createStore>;
+
+/** Opens no connection: every method is one HTTP call to the Data API. All of them throw StoreError. */
+export function createStore(
+  { supabaseUrl, supabaseKey }: { supabaseUrl: string; supabaseKey: string },
+  fetchFn: typeof fetch = fetch,
+) {
+  const client = createClient<Database>(supabaseUrl, supabaseKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    global: {
+      fetch: (input, init) =>
+        fetchFn(input, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) }),
+    },
+  });
+
+  async function call<Name extends keyof Functions & string>(
+    name: Name,
+    args: Functions[Name]["Args"],
+  ): Promise<unknown> {
+    const { data, error, status } = await client.rpc(name, args);
+    if (!error) return data;
+    // Status 0: no answer at all.
+    const hint = status === 0
+      ? `; is SUPABASE_URL (${supabaseUrl}) right, and the database up?`
+      : status === 401
+      ? "; is SUPABASE_SECRET_KEYS right?"
+      : status === 404
+      ? "; are the migrations applied?"
+      : "";
+    throw new StoreError(
+      `${name}: ${error.message || `no answer (${error.code})`}${hint}`,
+    );
+  }
+
+  async function parsed<T>(
+    name: keyof Functions & string,
+    schema: z.ZodType<T>,
+    data: Promise<unknown>,
+  ): Promise<T> {
+    const result = schema.safeParse(await data);
+    if (result.success) return result.data;
+    throw new StoreError(
+      `${name} answered something unexpected: ${result.error.message}. Are the migrations and the functions of one version?`,
+    );
+  }
+
+  return {
+    /** Registers a run that holds keys for these calendars. */
+    drainStart: (keys: string[]) =>
+      parsed(
+        "luma_drain_start",
+        DrainStart,
+        call("luma_drain_start", { keys }),
+      ),
+
+    /** Leases up to maxJobs jobs; the permits that come with them are for the next two seconds. */
+    claim: (runId: string, calendars: string[], maxJobs: number) =>
+      parsed(
+        "luma_claim",
+        Claim,
+        call("luma_claim", { run_id: runId, calendars, max_jobs: maxJobs }),
+      ),
+
+    /** Prolongs the run and its leases, and answers those it still holds. */
+    renew: async (runId: string): Promise<string[]> =>
+      await call("luma_renew", { run_id: runId }) as string[],
+
+    takePermits: (calendar: string, wanted: number) =>
+      parsed(
+        "luma_take_permits",
+        Permits,
+        call("luma_take_permits", { calendar, wanted }),
+      ),
+
+    /** Remembers a Luma event as soon as it is known. False: the lease is lost. */
+    created: async (lease: string, slug: string, lumaEventId: string) =>
+      await call("luma_created", {
+        lease,
+        slug,
+        luma_event_id: lumaEventId,
+      }) === true,
+
+    /** Chooses another slug, because somebody else's event has ours. Null: the lease is lost. */
+    slugTaken: async (lease: string): Promise<string | null> =>
+      await call("luma_slug_taken", { lease }) as string | null,
+
+    /** False: the lease was lost, and with it the right to settle the job. */
+    acknowledge: async (lease: string, result: Result, calls: CallRecord[]) =>
+      await call("luma_acknowledge", {
+        lease,
+        result_json: JSON.stringify({ ...result, calls }),
+      }) === true,
+
+    /** What became of the job, or null when the lease was lost. */
+    fail: async (lease: string, failure: Failure, calls: CallRecord[]) =>
+      await call("luma_fail", {
+        lease,
+        failure_json: JSON.stringify({ ...failure, calls }),
+      }) as string | null,
+
+    /** Gives back jobs for which nothing was done. */
+    release: async (leases: string[]): Promise<void> => {
+      await call("luma_release", { leases });
+    },
+
+    /** `ended`, or why the run has to go on: there is `work`, or `writers` are just committing. */
+    drainEnd: async (
+      runId: string,
+      calendars: string[],
+      summary: { calls: number; reason: string },
+      force: boolean,
+    ) =>
+      await call("luma_drain_end", {
+        run_id: runId,
+        calendars,
+        ...summary,
+        force,
+      }) as "ended" | "work" | "writers",
+
+    noteRateLimit: async (calendar: string, limit: number): Promise<void> => {
+      await call("luma_note_rate_limit", { calendar, rate_limit: limit });
+    },
+
+    coverBegin: (sourceUrl: string) =>
+      parsed(
+        "luma_cover_begin",
+        CoverBegin,
+        call("luma_cover_begin", { source_url: sourceUrl }),
+      ),
+
+    coverUploaded: async (sourceUrl: string, lumaUrl: string) => {
+      await call("luma_cover_end", {
+        source_url: sourceUrl,
+        luma_url: lumaUrl,
+      });
+    },
+
+    coverFailed: async (
+      sourceUrl: string,
+      error: string,
+      transient: boolean,
+    ) => {
+      await call("luma_cover_end", { source_url: sourceUrl, error, transient });
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/** From a row's cover to an address on Luma's CDN: each image is uploaded once, whoever needs it first. */
+import { coverCandidates } from "../covers/candidates.ts";
+import { toUploadable } from "../covers/convert_image.ts";
+import { CoverError } from "../covers/cover_error.ts";
+import { fetchImage } from "../covers/fetch_image.ts";
+import type { Image } from "../covers/image.ts";
+import type { LumaClient } from "../luma/client.ts";
+import type { Store } from "../store.ts";
+import type { EventJob, EventState } from "./job.ts";
+
+/** This run has done its share of CPU-heavy work; another has to go on with the job. */
+export class NextRun extends Error {
+  override readonly name = "NextRun";
+}
+
+/** What covers need from outside. */
+export interface CoverDeps {
+  store: Pick<Store, "coverBegin" | "coverUploaded" | "coverFailed">;
+  /** For the app's images. */
+  fetch: typeof fetch;
+  appUrl: string;
+  coverHosts: readonly string[];
+  sleep: (ms: number) => Promise<void>;
+  /** True once per run: an image is converted in one second of CPU, of the two that a request has. */
+  mayConvert: () => boolean;
+}
+
+/** How long to wait for another drain's upload of the same image. */
+const BUSY_WAIT_MS = 250;
+const BUSY_TRIES = 20;
+
+/**
+ * The cover for an event: the row's image, else its culture's sticker, else the placeholder, else none.
+ * Never fails because of an image; what was wrong with the better ones comes back as warnings.
+ * Throws NextRun, and LumaError when Luma cannot be reached.
+ */
+export async function resolveCover(
+  job: EventJob,
+  state: EventState,
+  client: Pick<LumaClient, "createUploadUrl" | "uploadImage">,
+  deps: CoverDeps,
+): Promise<{ url: string | undefined; warnings: string[] }> {
+  const warnings: string[] = [];
+  const candidates = coverCandidates({
+    coverImageUrl: state.cover_image_url,
+    stickerFile: job.culture?.asset_file ?? null,
+  }, deps.appUrl);
+  for (const source of candidates) {
+    const found = await uploadOnce(source, client, deps);
+    if (found.url !== undefined) return { url: found.url, warnings };
+    // The sticker and the placeholder are fallbacks: only the host's own image is worth a warning.
+    if (source === candidates[0] && state.cover_image_url?.trim()) {
+      warnings.push(found.error);
+    }
+  }
+  return { url: undefined, warnings };
+}
+
+type Found = { url: string; error?: never } | { url?: never; error: string };
+
+async function uploadOnce(
+  source: string,
+  client: Pick<LumaClient, "createUploadUrl" | "uploadImage">,
+  deps: CoverDeps,
+): Promise<Found> {
+  for (let tries = 0; tries < BUSY_TRIES; tries++) {
+    const begin = await deps.store.coverBegin(source);
+    switch (begin.state) {
+      case "uploaded":
+        return { url: begin.luma_url };
+      case "failed":
+        return { error: begin.error ?? `${source} failed before.` };
+      case "upload":
+        return await upload(source, client, deps);
+      case "busy":
+        await deps.sleep(BUSY_WAIT_MS);
+    }
+  }
+  return { error: `${source} is still being uploaded by another run.` };
+}
+
+async function upload(
+  source: string,
+  client: Pick<LumaClient, "createUploadUrl" | "uploadImage">,
+  deps: CoverDeps,
+): Promise<Found> {
+  try {
+    const image = await fetchImage(source, {
+      fetch: deps.fetch,
+      allowedHosts: deps.coverHosts,
+    });
+    const { bytes, type } = await uploadable(image, deps);
+    const target = await client.createUploadUrl(type);
+    await client.uploadImage(target.upload_url, bytes, type);
+    await deps.store.coverUploaded(source, target.file_url);
+    return { url: target.file_url };
+  } catch (error) {
+    if (error instanceof CoverError) {
+      await deps.store.coverFailed(source, error.message, error.transient);
+      return { error: error.message };
+    }
+    // Not the image's fault: free it at once for the next try.
+    await deps.store.coverFailed(source, String(error), true);
+    throw error;
+  }
+}
+
+async function uploadable(image: Image, deps: CoverDeps) {
+  const converts = image.type === "image/webp" || image.type === "image/gif";
+  if (converts && !deps.mayConvert()) {
+    throw new NextRun(`${image.url} has to be converted`);
+  }
+  return await toUploadable(image);
+}

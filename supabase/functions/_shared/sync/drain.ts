@@ -1,0 +1,290 @@
+/**
+ * One run of the drain: claim, push, settle, until nothing is left or the time is up.
+ *
+ * Many runs may be under way at once: the database gives each job to one of them (lease), gives permits for
+ * calls to all of them together, and takes a settlement only from the holder of the lease. A run that dies
+ * leaves leases that expire; nothing else has to be cleaned up.
+ */
+import { createLumaClient, type LumaClient } from "../luma/client.ts";
+import type { Env } from "../env.ts";
+import type { CallRecord, Store } from "../store.ts";
+import { NextRun } from "./cover.ts";
+import { dryRunFetch } from "./dry_run.ts";
+import { toFailure } from "./failure.ts";
+import type { Claim, EventJob } from "./job.ts";
+import { Leases } from "./leases.ts";
+import { OutOfTime, Permits } from "./permits.ts";
+import { LeaseLost, pushEvent } from "./push_event.ts";
+
+/** What a run needs from outside. */
+export interface DrainDeps {
+  env: Env;
+  store: Store;
+  fetch: typeof fetch;
+  /** A monotonic clock, in milliseconds. */
+  now: () => number;
+  sleep: (ms: number) => Promise<void>;
+  log: (message: string) => void;
+}
+
+/** What a run did; `ended` is why it stopped. */
+export interface DrainSummary {
+  mode: "off" | "dry_run" | "live";
+  done: number;
+  failed: number;
+  released: number;
+  calls: number;
+  ended: "empty" | "time" | "next_run";
+  problems: string[];
+}
+
+/** Jobs worked on at once: enough to use a calendar's 180 calls a minute at over a second a call. */
+const CONCURRENCY = 6;
+
+/** A free-plan function may be retired after 75 s, half of its 150 (see the platform's limits). */
+const BUDGET_MS = 50_000;
+
+/** Below the shortest useful lease, so that a call never outlives the lease it is made under. */
+const CALL_TIMEOUT_MS = 10_000;
+
+/** Well within a lease. */
+const RENEW_EVERY_MS = 5_000;
+
+/** How long to look away while writers are committing, or while all permits are out. */
+const PAUSE_MS = 25;
+
+/** Runs the drain. Throws StoreError when the database cannot be reached at the start. */
+export async function drain(deps: DrainDeps): Promise<DrainSummary> {
+  const start = await deps.store.drainStart([...deps.env.apiKeys.keys()]);
+  for (const problem of start.problems) deps.log(problem);
+  const run = new Run(deps, start.run_id, start.lease_seconds * 1000, {
+    mode: start.mode,
+    done: 0,
+    failed: 0,
+    released: 0,
+    calls: 0,
+    ended: "empty",
+    problems: start.problems,
+  });
+  return await run.work();
+}
+
+class Run {
+  readonly #deadline: number;
+  readonly #calendars: string[];
+  readonly #permits: Permits;
+  readonly #leases: Leases;
+  readonly #inFlight = new Set<Promise<void>>();
+  #conversions = 1;
+
+  constructor(
+    readonly deps: DrainDeps,
+    readonly id: string,
+    leaseMs: number,
+    readonly summary: DrainSummary,
+  ) {
+    const { store, now, sleep } = deps;
+    this.#deadline = now() + BUDGET_MS;
+    this.#calendars = [...deps.env.apiKeys.keys()];
+    this.#permits = new Permits({
+      store,
+      now,
+      sleep,
+      deadline: this.#deadline,
+    });
+    this.#leases = new Leases({ store, runId: id, leaseMs, now });
+  }
+
+  async work(): Promise<DrainSummary> {
+    const heartbeat = setInterval(
+      // A missed beat shows when a lease is about to be used.
+      () => this.#leases.renew().catch(() => {}),
+      RENEW_EVERY_MS,
+    );
+    try {
+      while (await this.#step());
+      await Promise.all(this.#inFlight);
+      if (this.summary.ended !== "empty") await this.#end(true);
+    } finally {
+      clearInterval(heartbeat);
+    }
+    return this.summary;
+  }
+
+  /** One round; false when the run is over. */
+  async #step(): Promise<boolean> {
+    if (this.summary.ended === "next_run") return false;
+    if (this.deps.now() >= this.#deadline) {
+      this.summary.ended = "time";
+      return false;
+    }
+    const room = CONCURRENCY - this.#inFlight.size;
+    const claim = room > 0 ? await this.#claim(room) : null;
+    if (claim?.jobs.length) return true;
+    if (this.#inFlight.size > 0) {
+      // With room left, look again soon: a change may come in while a slow call is under way.
+      await Promise.race([
+        ...this.#inFlight,
+        ...(room > 0 ? [this.deps.sleep(250)] : []),
+      ]);
+      return true;
+    }
+    if (await this.#end(false) === "ended") return false;
+    const rest = this.#deadline - this.deps.now();
+    await this.deps.sleep(Math.min(claim?.wait_ms ?? PAUSE_MS, rest));
+    return true;
+  }
+
+  async #end(force: boolean) {
+    const { calls, ended: reason } = this.summary;
+    return await this.deps.store.drainEnd(
+      this.id,
+      this.#calendars,
+      { calls, reason },
+      force,
+    );
+  }
+
+  async #claim(room: number): Promise<Claim> {
+    const askedAt = this.deps.now();
+    const claim = await this.deps.store.claim(this.id, this.#calendars, room);
+    for (const [calendar, count] of Object.entries(claim.permits)) {
+      this.#permits.add(calendar, count, askedAt);
+    }
+    this.#leases.add(claim.jobs.map((job) => job.lease), askedAt);
+    for (const job of claim.jobs) {
+      const work = this.#work(job, claim.mode === "dry_run").finally(() => {
+        this.#leases.drop(job.lease);
+        this.#inFlight.delete(work);
+      });
+      this.#inFlight.add(work);
+    }
+    return claim;
+  }
+
+  async #work(job: EventJob, dryRun: boolean): Promise<void> {
+    const calls: CallRecord[] = [];
+    try {
+      const client = this.#client(job, calls, dryRun);
+      await this.#push(job, client, calls, dryRun);
+    } catch (error) {
+      // The database is out of reach, or the lease was lost: there is nobody to tell, and the lease expires.
+      const reason = error instanceof Error ? error.message : String(error);
+      this.deps.log(`${job.entity} ${job.id}: ${reason || "lease lost"}`);
+    } finally {
+      this.summary.calls += dryRun ? 0 : calls.length;
+    }
+  }
+
+  async #push(
+    job: EventJob,
+    client: LumaClient,
+    calls: CallRecord[],
+    dryRun: boolean,
+  ): Promise<void> {
+    const { store } = this.deps;
+    try {
+      const result = await pushEvent(job, {
+        client,
+        // In dry_run nothing is created, so there is nothing to remember.
+        store: dryRun
+          ? {
+            created: () => Promise.resolve(true),
+            slugTaken: () => Promise.resolve(job.slug),
+          }
+          : store,
+        covers: dryRun ? null : this.#covers(),
+      });
+      if (dryRun) result.outcome = "dry_run";
+      if (await store.acknowledge(job.lease, result, calls)) {
+        this.summary.done++;
+      }
+    } catch (error) {
+      if (error instanceof LeaseLost) throw error;
+      if (error instanceof NextRun || error instanceof OutOfTime) {
+        if (error instanceof NextRun) this.summary.ended = "next_run";
+        await store.release([job.lease]);
+        this.summary.released++;
+        return;
+      }
+      const failure = await toFailure(error, job.calendar, client);
+      await store.fail(job.lease, failure, calls);
+      this.summary.failed++;
+      this.deps.log(`${job.entity} ${job.id}: ${failure.message}`);
+    }
+  }
+
+  #covers() {
+    const { env, store, fetch, sleep } = this.deps;
+    return {
+      store,
+      fetch,
+      sleep,
+      appUrl: env.appUrl,
+      coverHosts: env.coverHosts,
+      mayConvert: () => this.#conversions-- > 0,
+    };
+  }
+
+  /** A client for one job: every call takes a permit under a lease that outlasts it, and is written down. */
+  #client(job: EventJob, calls: CallRecord[], dryRun: boolean): LumaClient {
+    const { env, fetch } = this.deps;
+    const apiKey = env.apiKeys.get(job.calendar);
+    if (!apiKey) {
+      throw new Error(
+        `no key for calendar ${job.calendar}, yet it was claimed`,
+      );
+    }
+    const options = { apiKey, baseUrl: env.lumaUrl };
+    if (dryRun) {
+      return createLumaClient({ ...options, fetch: dryRunFetch(calls) });
+    }
+    return createLumaClient({
+      ...options,
+      fetch: recording(fetch, calls),
+      uploadFetch: fetch,
+      timeoutMs: CALL_TIMEOUT_MS,
+      beforeCall: async () => {
+        let usableUntil: number;
+        do {
+          usableUntil = await this.#permits.take(job.calendar);
+          await this.#leases.ensure(job.lease, CALL_TIMEOUT_MS);
+          // Prolonging the lease may have taken longer than the permit is good for.
+        } while (this.deps.now() >= usableUntil);
+      },
+      onRateLimit: ({ limit }) => this.#noteLimit(job.calendar, limit),
+    });
+  }
+
+  readonly #limits = new Map<string, number>();
+
+  /** Tells the database of a limit that this run has not seen yet. */
+  #noteLimit(calendar: string, limit: number | null): void {
+    if (!limit || this.#limits.get(calendar) === limit) return;
+    this.#limits.set(calendar, limit);
+    this.deps.store.noteRateLimit(calendar, limit).catch((error) =>
+      this.deps.log(error.message)
+    );
+  }
+}
+
+/** A fetch that writes down each call: route, when, how long, and the status if there was one. */
+function recording(fetchFn: typeof fetch, calls: CallRecord[]): typeof fetch {
+  return async (input, init) => {
+    const started = performance.now();
+    const call: CallRecord = {
+      route: `${init?.method ?? "GET"} ${new URL(String(input)).pathname}`,
+      at: new Date().toISOString(),
+      ms: 0,
+      status: null,
+    };
+    calls.push(call);
+    try {
+      const response = await fetchFn(input, init);
+      call.status = response.status;
+      return response;
+    } finally {
+      call.ms = Math.round(performance.now() - started);
+    }
+  };
+}

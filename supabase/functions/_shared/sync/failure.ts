@@ -1,0 +1,53 @@
+/** From an exception to what the database is told of it. The database decides what becomes of the job. */
+import type { LumaClient } from "../luma/client.ts";
+import { LumaError } from "../luma/errors.ts";
+import type { Failure } from "../store.ts";
+import { RowError } from "./mapping.ts";
+
+/** Describes a failed push. Asks Luma once more when the key itself is in doubt. */
+export async function toFailure(
+  error: unknown,
+  calendar: string,
+  client: Pick<LumaClient, "getSelf">,
+): Promise<Failure> {
+  if (error instanceof RowError) {
+    return {
+      kind: "invalid_row",
+      message: error.message,
+      maybe_applied: false,
+    };
+  }
+  if (!(error instanceof LumaError)) {
+    // A defect of ours, or the database out of reach. What was sent before it is not known here.
+    const message = error instanceof Error ? error.message : String(error);
+    return { kind: "internal", message, maybe_applied: true };
+  }
+  const failure: Failure = {
+    kind: error.kind,
+    status: error.status,
+    message: error.message,
+    retry_after: error.retryAfterSeconds,
+    maybe_applied: error.maybeApplied,
+  };
+  if (error.status === 401 || error.status === 403) {
+    const keyName = `LUMA_${calendar.toUpperCase()}_API_KEY`;
+    // 403 can be the key, which stops the calendar, or this one event, which must not.
+    if (error.status === 403 && await keyWorks(client)) {
+      return { ...failure, kind: "refused" };
+    }
+    failure.message = `${error.message}. Luma refused the key in ${keyName}: ` +
+      `set the right one with \`supabase secrets set\`, then run: select luma.resume('${calendar}');`;
+  }
+  return failure;
+}
+
+async function keyWorks(client: Pick<LumaClient, "getSelf">) {
+  try {
+    await client.getSelf();
+    return true;
+  } catch (error) {
+    // Only Luma's word against the key counts; what fails for another reason is found out next time.
+    return !(error instanceof LumaError &&
+      (error.status === 401 || error.status === 403));
+  }
+}

@@ -1,0 +1,86 @@
+/** The shapes that the database's luma_* functions answer, checked at the edge. */
+import { z } from "zod";
+
+const text = z.string().nullable();
+const number = z.number().nullable();
+
+/** `luma.event_state()`: the synced columns of a row. A row that was deleted has nothing but `shown: false`. */
+export const EventState = z.object({
+  shown: z.boolean(),
+  title: text,
+  description: text,
+  starts_at: text,
+  ends_at: text,
+  tz: text,
+  lat: number,
+  lng: number,
+  location_raw: text,
+  location_name: text,
+  location_type: text,
+  meeting_point: text,
+  meeting_url: text,
+  cover_image_url: text,
+  visibility: text,
+  max_capacity: number,
+  culture: text,
+  category: text,
+  is_ticketed: z.boolean().nullable(),
+  ticket_price: number,
+  ticket_currency: text,
+});
+export type EventState = z.infer<typeof EventState>;
+
+/** A leased event, as `luma.event_job()` describes it. */
+export const EventJob = z.object({
+  entity: z.literal("event"),
+  id: z.string(),
+  lease: z.string(),
+  version: z.number(),
+  calendar: z.string(),
+  slug: z.string(),
+  luma_event_id: text,
+  /** A create call may have reached Luma before: look the slug up first. */
+  maybe_created: z.boolean(),
+  /** If so, that call was made with this very state. */
+  create_matches: z.boolean(),
+  /** The event is cancelled, and the settings want a real cancel. */
+  cancel_on_luma: z.boolean(),
+  /** Null for a row that was deleted. */
+  state: z.union([
+    EventState,
+    z.strictObject({ shown: z.literal(false) }).transform(() => null),
+  ]),
+  /** The fields that differ from the last agreed state; null when there is none, so all of them. */
+  changed: z.array(z.string()).nullable(),
+  culture: z.object({ name: text, asset_file: text }).nullable(),
+  previous_culture: text,
+});
+export type EventJob = z.infer<typeof EventJob>;
+
+export const Mode = z.enum(["off", "dry_run", "live"]);
+export type Mode = z.infer<typeof Mode>;
+
+export const DrainStart = z.object({
+  run_id: z.string(),
+  mode: Mode,
+  problems: z.array(z.string()),
+  lease_seconds: z.number(),
+});
+
+export const Claim = z.object({
+  mode: Mode,
+  jobs: z.array(EventJob),
+  permits: z.record(z.string(), z.number()),
+  wait_ms: z.number().nullable(),
+});
+export type Claim = z.infer<typeof Claim>;
+
+export const Permits = z.object({ granted: z.number(), wait_ms: z.number() });
+
+export const CoverBegin = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("uploaded"), luma_url: z.string() }),
+  z.object({ state: z.literal("busy") }),
+  z.object({ state: z.literal("failed"), error: text }),
+  z.object({ state: z.literal("upload") }),
+]);
+export type CoverBegin = z.infer<typeof CoverBegin>;

@@ -1,0 +1,252 @@
+/**
+ * Makes one event on Luma what its row says.
+ *
+ *   1. find    the Luma event: linked, or created by an earlier attempt whose answer was lost (by its slug)
+ *   2. create  it under the stored slug, or update the fields that changed
+ *   3. ticket  for a paid event, which stays private until it has one
+ *   4. tag
+ *
+ * May be killed between any two lines: the next attempt finds what there is, and every step says how things
+ * should be, so that repeating it changes nothing.
+ */
+import type { LumaClient } from "../luma/client.ts";
+import { LumaError } from "../luma/errors.ts";
+import type { EventChanges } from "../luma/inputs.ts";
+import type { Result, Store } from "../store.ts";
+import { type CoverDeps, resolveCover } from "./cover.ts";
+import type { EventJob, EventState } from "./job.ts";
+import * as mapping from "./mapping.ts";
+import { ensureTag } from "./tags.ts";
+import { ensureTicket } from "./tickets.ts";
+
+/** Somebody else holds the job now: stop, and settle nothing. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
+
+/** What pushing needs from outside. */
+export interface PushDeps {
+  client: LumaClient;
+  store: Pick<Store, "created" | "slugTaken">;
+  /** Null in dry_run: no image is uploaded. */
+  covers: CoverDeps | null;
+}
+
+/** Pushes a job and answers what to acknowledge. Throws LumaError, RowError, NextRun, LeaseLost. */
+export async function pushEvent(
+  job: EventJob,
+  deps: PushDeps,
+): Promise<Result> {
+  const found = await find(job, deps);
+  const { state } = job;
+  if (state === null || !state.shown) return await hide(job, found, deps);
+  if (found.id === null) return await create(job, found.slug, state, deps);
+  return found.created
+    ? await complete(job, found.id, state, deps)
+    : await update(job, found.id, job.changed, state, deps);
+}
+
+/** Where the event is on Luma. `created`: by an earlier attempt, from the very state that the row has now. */
+type Found = { slug: string; id: string | null; created: boolean };
+
+async function find(job: EventJob, deps: PushDeps): Promise<Found> {
+  const { slug, luma_event_id: id } = job;
+  if (id !== null || !job.maybe_created) return { slug, id, created: false };
+  return { ...await lookUp(job, slug, deps), created: job.create_matches };
+}
+
+/** Looks our slug up. An event under it that is not ours costs us the slug. */
+async function lookUp(
+  job: EventJob,
+  slug: string,
+  { client, store }: PushDeps,
+): Promise<Omit<Found, "created">> {
+  const id = await client.lookupSlug(slug);
+  if (id === null) return { slug, id };
+  if (await isOurs(client, id)) {
+    if (!await store.created(job.lease, slug, id)) throw new LeaseLost();
+    return { slug, id };
+  }
+  const other = await store.slugTaken(job.lease);
+  if (other === null) throw new LeaseLost();
+  return { slug: other, id: null };
+}
+
+async function isOurs(client: LumaClient, id: string): Promise<boolean> {
+  try {
+    await client.getEvent(id);
+    return true;
+  } catch (error) {
+    // Another calendar's event: 403, or 404 as if it did not exist.
+    if (hasStatus(error, 403, 404)) return false;
+    throw error;
+  }
+}
+
+async function create(
+  job: EventJob,
+  slug: string,
+  state: EventState,
+  deps: PushDeps,
+): Promise<Result> {
+  const { fields, warnings } = mapping.toLumaEvent(state);
+  const price = mapping.ticketPrice(state);
+  const cover = await coverFor(job, state, deps);
+  const input = {
+    ...fields,
+    // Said only when there is something to say.
+    description_md: fields.description_md || undefined,
+    meeting_url: fields.meeting_url || undefined,
+    max_capacity: fields.max_capacity ?? undefined,
+    cover_url: cover.url,
+    slug,
+    // Nobody may register for free before there is a ticket to pay for.
+    visibility: price ? "private" as const : fields.visibility,
+  };
+  let id;
+  try {
+    id = (await deps.client.createEvent(input)).id;
+  } catch (error) {
+    if (!hasStatus(error, 400, 409, 422)) throw error;
+    // Refused: perhaps because a call that we thought lost has taken the slug meanwhile.
+    const found = await lookUp(job, slug, deps);
+    if (found.id !== null) {
+      return await update(job, found.id, null, state, deps);
+    }
+    if (found.slug === slug) throw error;
+    return await create(job, found.slug, state, deps);
+  }
+  if (price || tagOf(job, state)) {
+    // More calls follow: after a crash in one of them the event must be known.
+    if (!await deps.store.created(job.lease, slug, id)) throw new LeaseLost();
+  }
+  const completed = await complete(job, id, state, deps);
+  return done(id, { ...input, ...completed.sent }, [
+    ...warnings,
+    ...cover.warnings,
+    ...textOf(completed),
+  ]);
+}
+
+/** What follows a create: the ticket of a paid event, then its visibility, and the tag. */
+async function complete(
+  job: EventJob,
+  id: string,
+  state: EventState,
+  { client }: PushDeps,
+): Promise<Result> {
+  const price = mapping.ticketPrice(state);
+  const { visibility } = mapping.toLumaEvent(state).fields;
+  if (price) {
+    await ensureTicket(client, id, price);
+    await client.updateEvent(id, { visibility });
+  }
+  const warnings = await ensureTag(client, id, tagOf(job, state), null);
+  return done(id, { visibility }, warnings);
+}
+
+async function update(
+  job: EventJob,
+  id: string,
+  changed: readonly string[] | null,
+  state: EventState,
+  deps: PushDeps,
+): Promise<Result> {
+  const has = (test: (changed: readonly string[]) => boolean) =>
+    changed === null || test(changed);
+  const mapped = mapping.toLumaEvent(state);
+  const picked = mapping.pickChanged(mapped, changed);
+  const price = mapping.ticketPrice(state);
+  const reprice = changed === null
+    ? price !== null
+    : mapping.ticketChanged(changed);
+  const cover = has((fields) => mapping.coverChanged(state, fields))
+    ? await coverFor(job, state, deps)
+    : { url: undefined, warnings: [] };
+  const changes: EventChanges = { ...picked.changes };
+  if (cover.url) changes.cover_url = cover.url;
+  // An event that becomes a paid one is closed until it has its ticket.
+  const closed = reprice && price !== null;
+  const first = closed
+    ? { ...changes, visibility: "private" as const }
+    : changes;
+  if (Object.values(first).some((value) => value !== undefined)) {
+    await deps.client.updateEvent(id, first, {
+      // Without a base this repeats what Luma may have already: no reason to mail anybody.
+      suppressNotifications: changed === null ? true : undefined,
+    });
+  }
+  if (reprice) await ensureTicket(deps.client, id, price);
+  if (closed) {
+    changes.visibility = mapped.fields.visibility;
+    await deps.client.updateEvent(id, { visibility: changes.visibility });
+  }
+  const tagWarnings = has((fields) => fields.includes("culture"))
+    ? await ensureTag(
+      deps.client,
+      id,
+      tagOf(job, state),
+      job.previous_culture,
+    )
+    : [];
+  return done(id, changes, [
+    ...picked.warnings,
+    ...cover.warnings,
+    ...tagWarnings,
+  ]);
+}
+
+/** Private on Luma, or cancelled there if the settings say so. An event that Luma no longer has is hidden enough. */
+async function hide(
+  job: EventJob,
+  found: Found,
+  { client }: PushDeps,
+): Promise<Result> {
+  if (found.id === null) return { outcome: "nothing_to_do" };
+  const changes: EventChanges = { visibility: "private" };
+  try {
+    if (job.cancel_on_luma) {
+      const request = await client.requestCancel(found.id);
+      await client.cancelEvent({
+        event_id: found.id,
+        cancellation_token: request.cancellation_token,
+        should_refund: request.is_paid ? true : undefined,
+      });
+      return { outcome: "removed" };
+    }
+    await client.updateEvent(found.id, changes);
+  } catch (error) {
+    if (!hasStatus(error, 404)) throw error;
+    return { outcome: "removed" };
+  }
+  return done(found.id, changes, []);
+}
+
+async function coverFor(job: EventJob, state: EventState, deps: PushDeps) {
+  return deps.covers
+    ? await resolveCover(job, state, deps.client, deps.covers)
+    : { url: undefined, warnings: [] };
+}
+
+/** Culture `default` is "Other": no tag says that better than none. */
+function tagOf(job: EventJob, state: EventState): string | null {
+  return state.culture === "default" ? null : job.culture?.name ?? null;
+}
+
+function done(
+  id: string,
+  sent: Record<string, unknown>,
+  warnings: string[],
+): Result {
+  const warning = warnings.join(" ") || null;
+  return { outcome: "done", luma_event_id: id, sent, warning };
+}
+
+function textOf({ warning }: Result): string[] {
+  return warning ? [warning] : [];
+}
+
+function hasStatus(error: unknown, ...statuses: number[]): boolean {
+  return error instanceof LumaError && error.kind === "http" &&
+    statuses.includes(error.status ?? 0);
+}
