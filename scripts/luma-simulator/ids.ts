@@ -1,0 +1,28 @@
+const ALPHABET =
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** Makes random text: `length` characters of letters and digits. */
+export type RandomText = (length: number) => string;
+
+/**
+ * A source of random text that repeats for the same seed (mulberry32), so that a test can be
+ * replayed. Without a seed every start differs: a database that outlives the simulator must not
+ * find its old ids on new events.
+ */
+export function randomText(
+  seed: number = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1,
+): RandomText {
+  let state = seed >>> 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return (length) =>
+    Array.from(
+      { length },
+      () => ALPHABET.charAt(Math.floor(next() * ALPHABET.length)),
+    ).join("");
+}
