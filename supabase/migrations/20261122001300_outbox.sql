@@ -37,7 +37,8 @@ comment on column luma.sync_outbox.done_version is 'Last version that Luma has. 
 comment on column luma.sync_outbox.dry_version is 'Last version that was logged in dry_run mode.';
 comment on column luma.sync_outbox.priority is '1 cancellations and RSVPs, 2 creates, 3 edits, 4 backfill.';
 comment on column luma.sync_outbox.calendar is 'luma_key of the calendar to call; null until the drain routes the entity.';
-comment on column luma.sync_outbox.due_at is 'Not before this: the end of a retry delay or, while leased, the end of the lease.';
+comment on column luma.sync_outbox.due_at is
+  'Not before this: the end of a retry delay, of the spacing between two edits or, while leased, of the lease.';
 comment on column luma.sync_outbox.changed_at is 'When the oldest change that Luma does not have was made.';
 comment on column luma.sync_outbox.wake is 'True on the first row that a transaction enqueues: its commit rings the drain''s bell.';
 comment on column luma.sync_outbox.attempts is 'Failed attempts in a row.';
@@ -61,9 +62,15 @@ begin
   values (enqueue.entity, enqueue.entity_id, enqueue.priority, first_in_transaction)
   on conflict on constraint sync_outbox_pkey do update set
     version = o.version + 1,
-    -- A leased row stays invisible until its drain settles it, a failing one until its delay ends;
-    -- a dead one gets a fresh start, because the change may have mended what Luma refused.
-    due_at = case when (o.lease is not null or o.attempts > 0) and o.dead_at is null then o.due_at else now() end,
+    due_at = case
+      -- A dead one gets a fresh start: the change may have mended what Luma refused.
+      when o.dead_at is not null then now()
+      -- A leased one stays invisible until its drain settles it, a failing one until its delay ends.
+      when o.lease is not null or o.attempts > 0 then o.due_at
+      when excluded.priority < 3 then now()
+      -- An edit right after another waits a little, so that a burst becomes one call (see luma.finish()).
+      else greatest(o.due_at, now())
+    end,
     priority = case when o.version > o.done_version then least(o.priority, excluded.priority) else excluded.priority end,
     changed_at = case when o.version > o.done_version then o.changed_at else excluded.changed_at end,
     attempts = case when o.dead_at is null then o.attempts else 0 end,

@@ -27,8 +27,10 @@ begin
   set done_version = case when outcome = 'dry_run' then s.done_version else o.lease_version end,
       dry_version = greatest(s.dry_version, o.lease_version),
       lease = null, leased_by = null, leased_at = null, lease_version = null, lease_state = null,
-      -- A change that came in during the call leaves the row due, now, for that change's time.
-      due_at = now(), changed_at = case when s.version > o.lease_version then o.leased_at else s.changed_at end,
+      -- A change that came in during the call leaves the row due; an edit waits for those that follow it.
+      due_at = case when s.priority = 1 then now()
+        else now() + make_interval(secs => (select t.edit_spacing_ms from luma.settings t) / 1000.0) end,
+      changed_at = case when s.version > o.lease_version then o.leased_at else s.changed_at end,
       attempts = 0, crashes = 0, last_error = null
   where s.entity = o.entity and s.entity_id = o.entity_id;
 end

@@ -75,6 +75,10 @@ begin
       case when (o.lease_state ->> 'shown')::boolean then o.lease_state else '{"shown": false}' end,
       coalesce(result -> 'sent', '{}'), result ->> 'warning'
     );
+  elsif outcome = 'nothing_to_do' then
+    -- The slug was looked up and nothing found: no create is in doubt any more.
+    update luma.event_links l set create_lease = null, create_state = null
+    where l.event_id = o.entity_id and l.luma_event_id is null;
   end if;
   perform luma.finish(o, outcome, result -> 'calls');
   return true;
@@ -96,7 +100,7 @@ begin
   end if;
   outcome := luma.sort_failure(failure ->> 'kind', (failure ->> 'status')::integer, o.attempts);
   perform luma.log_attempt(o, outcome, error, failure -> 'calls');
-  if not coalesce((failure ->> 'maybe_applied')::boolean, true) then
+  if not coalesce((failure ->> 'create_called')::boolean, true) then
     update luma.event_links l set create_lease = null, create_state = null
     where l.event_id = o.entity_id and l.create_lease = o.lease and l.luma_event_id is null;
   end if;
@@ -119,7 +123,7 @@ begin
 end
 $$;
 comment on function public.luma_fail(uuid, text) is
-  'luma-drain: a job failed. failure_json: {kind, status, message, retry_after (seconds), maybe_applied, calls}. Answers what was made of it (luma.sort_failure), null when the lease is no longer held.';
+  'luma-drain: a job failed. failure_json: {kind, status, message, retry_after (seconds), create_called, calls}. Answers what was made of it (luma.sort_failure), null when the lease is no longer held.';
 
 create or replace function public.luma_release(leases uuid[])
 returns void language plpgsql security definer set search_path = '' as $$

@@ -29,6 +29,7 @@ declare
 begin
   insert into luma.drain_runs (alive_until) values (clock_timestamp() + interval '15 seconds') returning id into run_id;
   update luma.bell b set rung_at = null where b.rung_at is not null;
+  perform luma.route_jobs();
   return jsonb_build_object(
     'run_id', run_id, 'mode', luma.mode(), 'problems', luma.note_missing_keys(keys),
     'lease_seconds', (select s.lease_seconds from luma.settings s)
@@ -102,6 +103,15 @@ begin
   if not force and (work or not alone) then
     return case when work then 'work' else 'writers' end;
   end if;
+  -- Retries and edits that are due in a moment: cheaper to wait for than to be rung for.
+  if not force and exists (
+    select from luma.sync_outbox o
+    where o.version > o.done_version and o.dead_at is null and o.lease is null
+      and o.calendar = any (calendars) and luma.calendar_ready(o.calendar)
+      and o.due_at between now() and now() + interval '3 seconds' and luma.mode() = 'live'
+  ) then
+    return 'soon';
+  end if;
   update luma.drain_runs r
   set ended_at = clock_timestamp(), calls = luma_drain_end.calls, end_reason = reason
   where r.id = run_id;
@@ -113,7 +123,7 @@ begin
 end
 $$;
 comment on function public.luma_drain_end(uuid, text[], integer, text, boolean) is
-  'luma-drain: ends the run, unless there is work or a writer is just committing (then it answers work or writers and the run goes on). With force it ends anyway and rings for the next run.';
+  'luma-drain: ends the run, unless there is work, a writer is just committing, or something is due in a moment (then it answers work, writers or soon, and the run goes on). With force it ends anyway and rings for the next run.';
 
 create or replace function public.luma_note_rate_limit(calendar text, rate_limit integer)
 returns void language sql security definer set search_path = '' as $$

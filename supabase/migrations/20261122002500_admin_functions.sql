@@ -31,7 +31,8 @@ begin
   update luma.settings s set mode = set_mode.mode, updated_at = now() where s.id;
   if set_mode.mode <> 'off' then
     perform luma.backfill();
-    perform luma.kick();
+    -- For what has waited since before; what backfill enqueued rings by itself.
+    perform luma.tick();
   end if;
   return set_mode.mode;
 end
@@ -67,7 +68,7 @@ begin
   update luma.calendar_state s
   set paused_until = null, paused_by = null, stopped_at = null, problem = null, updated_at = now()
   where s.luma_key = resume.calendar;
-  perform luma.kick();
+  perform luma.tick();
 end
 $$;
 comment on function luma.resume(text) is 'Calls for this calendar go on: after luma.pause(), or after a refused key was replaced.';

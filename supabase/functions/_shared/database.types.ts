@@ -405,7 +405,7 @@ export type Database = {
         Args: {
           "calendar": string;
           "luma_event_id"?: string;
-          "payload": Json;
+          "payload_json": string;
           "sent_at": string;
           "slug"?: string;
           "type": string;

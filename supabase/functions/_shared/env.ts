@@ -10,6 +10,8 @@ export interface Env {
   lumaUrl: string;
   /** API keys by calendar: `LUMA_ZO_EVENTS_API_KEY` is the key of `zo_events`. */
   apiKeys: ReadonlyMap<string, string>;
+  /** Webhook secrets by calendar: `LUMA_BLR_WEBHOOK_SECRET`, two with a comma between them while one replaces the other. */
+  webhookSecrets: ReadonlyMap<string, readonly string[]>;
   /** The app's public address, below which stickers and the placeholder are. */
   appUrl: string;
   /** Hosts that covers may be fetched from, see covers/allowed_host.ts. */
@@ -53,7 +55,8 @@ export function readEnv(
     supabaseKey: secretKey(vars, problems),
     syncSecret: required("LUMA_SYNC_SECRET"),
     lumaUrl: address("LUMA_API_URL", "https://public-api.luma.com"),
-    apiKeys: apiKeys(vars),
+    apiKeys: byCalendar(vars, "API_KEY"),
+    webhookSecrets: webhookSecrets(vars),
     appUrl,
     coverHosts: [
       ...(text("COVER_ALLOWED_HOSTS") ?? "").split(","),
@@ -90,13 +93,26 @@ function secretKey(
   return legacy ?? "";
 }
 
-function apiKeys(vars: Record<string, string | undefined>) {
-  const keys = new Map<string, string>();
+function webhookSecrets(vars: Record<string, string | undefined>) {
+  const secrets = new Map<string, string[]>();
+  for (const [calendar, value] of byCalendar(vars, "WEBHOOK_SECRET")) {
+    secrets.set(
+      calendar,
+      value.split(",").map((s) => s.trim()).filter(Boolean),
+    );
+  }
+  return secrets;
+}
+
+/** The settings named `LUMA_<CALENDAR KEY>_<suffix>` that are not empty, by calendar. */
+function byCalendar(vars: Record<string, string | undefined>, suffix: string) {
+  const values = new Map<string, string>();
   for (const [name, value] of Object.entries(vars)) {
-    const calendar = /^LUMA_([A-Z0-9_]+)_API_KEY$/.exec(name)?.[1];
+    const calendar = new RegExp(`^LUMA_([A-Z0-9_]+)_${suffix}$`).exec(name)
+      ?.[1];
     if (calendar && value?.trim()) {
-      keys.set(calendar.toLowerCase(), value.trim());
+      values.set(calendar.toLowerCase(), value.trim());
     }
   }
-  return keys;
+  return values;
 }

@@ -2,6 +2,7 @@
 import { createClient } from "@supabase/supabase-js";
 import type { z } from "zod";
 import type { Database } from "./database.types.ts";
+import { LUMA_ROUTES } from "./luma/routes.ts";
 import { Claim, CoverBegin, DrainStart, Permits } from "./sync/job.ts";
 
 /** A call to the database failed. */
@@ -45,6 +46,9 @@ export interface Failure {
 }
 
 type Functions = Database["public"]["Functions"];
+
+/** A verified webhook delivery, as luma_receive_webhook() takes it. */
+export type Delivery = Functions["luma_receive_webhook"]["Args"];
 
 /** How long a call to the database may take: above the 8 s that it allows itself. */
 const TIMEOUT_MS = 10_000;
@@ -146,7 +150,14 @@ export function createStore(
     fail: async (lease: string, failure: Failure, calls: CallRecord[]) =>
       await call("luma_fail", {
         lease,
-        failure_json: JSON.stringify({ ...failure, calls }),
+        failure_json: JSON.stringify({
+          ...failure,
+          // Then the event may exist, whatever came back: fetch itself repeats a call whose connection broke.
+          create_called: calls.some((call) =>
+            call.route === LUMA_ROUTES.createEvent
+          ),
+          calls,
+        }),
       }) as string | null,
 
     /** Gives back jobs for which nothing was done. */
@@ -154,7 +165,7 @@ export function createStore(
       await call("luma_release", { leases });
     },
 
-    /** `ended`, or why the run has to go on: there is `work`, or `writers` are just committing. */
+    /** `ended`, or why the run goes on: there is `work`, `writers` are just committing, or something is due `soon`. */
     drainEnd: async (
       runId: string,
       calendars: string[],
@@ -166,11 +177,15 @@ export function createStore(
         calendars,
         ...summary,
         force,
-      }) as "ended" | "work" | "writers",
+      }) as "ended" | "work" | "writers" | "soon",
 
     noteRateLimit: async (calendar: string, limit: number): Promise<void> => {
       await call("luma_note_rate_limit", { calendar, rate_limit: limit });
     },
+
+    /** `seen`: a delivery with this id is stored already. */
+    receiveWebhook: async (delivery: Delivery) =>
+      await call("luma_receive_webhook", delivery) as "stored" | "seen",
 
     coverBegin: (sourceUrl: string) =>
       parsed(

@@ -5,6 +5,7 @@ import { CoverError } from "../covers/cover_error.ts";
 import { fetchImage } from "../covers/fetch_image.ts";
 import type { Image } from "../covers/image.ts";
 import type { LumaClient } from "../luma/client.ts";
+import { LumaError } from "../luma/errors.ts";
 import type { Store } from "../store.ts";
 import type { EventJob, EventState } from "./job.ts";
 
@@ -99,10 +100,25 @@ async function upload(
       await deps.store.coverFailed(source, error.message, error.transient);
       return { error: error.message };
     }
+    if (isRefusedImage(error)) {
+      await deps.store.coverFailed(source, error.message, true);
+      return { error: error.message };
+    }
     // Not the image's fault: free it at once for the next try.
     await deps.store.coverFailed(source, String(error), true);
     throw error;
   }
+}
+
+/**
+ * True when Luma answered, but would not have this image. The upload address is not given the key, so its 401
+ * and 403 are not about the key either.
+ */
+function isRefusedImage(error: unknown): error is LumaError {
+  if (!(error instanceof LumaError) || error.kind !== "http") return false;
+  const statuses = [400, 404, 409, 411, 413, 415, 422];
+  if (error.route.startsWith("PUT ")) statuses.push(401, 403);
+  return statuses.includes(error.status ?? 0);
 }
 
 async function uploadable(image: Image, deps: CoverDeps) {

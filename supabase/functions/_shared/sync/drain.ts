@@ -50,8 +50,11 @@ const CALL_TIMEOUT_MS = 10_000;
 /** Well within a lease. */
 const RENEW_EVERY_MS = 5_000;
 
-/** How long to look away while writers are committing, or while all permits are out. */
+/** How long to look away while writers are committing. */
 const PAUSE_MS = 25;
+
+/** How often to look for what is due in a moment. */
+const SOON_MS = 200;
 
 /** Runs the drain. Throws StoreError when the database cannot be reached at the start. */
 export async function drain(deps: DrainDeps): Promise<DrainSummary> {
@@ -129,9 +132,10 @@ class Run {
       ]);
       return true;
     }
-    if (await this.#end(false) === "ended") return false;
-    const rest = this.#deadline - this.deps.now();
-    await this.deps.sleep(Math.min(claim?.wait_ms ?? PAUSE_MS, rest));
+    const end = await this.#end(false);
+    if (end === "ended") return false;
+    const pause = claim?.wait_ms ?? (end === "soon" ? SOON_MS : PAUSE_MS);
+    await this.deps.sleep(Math.min(pause, this.#deadline - this.deps.now()));
     return true;
   }
 

@@ -32,8 +32,10 @@ export async function toFailure(
   if (error.status === 401 || error.status === 403) {
     const keyName = `LUMA_${calendar.toUpperCase()}_API_KEY`;
     // 403 can be the key, which stops the calendar, or this one event, which must not.
-    if (error.status === 403 && await keyWorks(client)) {
-      return { ...failure, kind: "refused" };
+    if (error.status === 403) {
+      const works = await keyWorks(client);
+      if (works === null) return { ...failure, kind: "internal" };
+      if (works) return { ...failure, kind: "refused" };
     }
     failure.message = `${error.message}. Luma refused the key in ${keyName}: ` +
       `set the right one with \`supabase secrets set\`, then run: select luma.resume('${calendar}');`;
@@ -41,13 +43,16 @@ export async function toFailure(
   return failure;
 }
 
-async function keyWorks(client: Pick<LumaClient, "getSelf">) {
+/** Null when that cannot be told now: then the job is tried again, because neither verdict may be a guess. */
+async function keyWorks(
+  client: Pick<LumaClient, "getSelf">,
+): Promise<boolean | null> {
   try {
     await client.getSelf();
     return true;
   } catch (error) {
-    // Only Luma's word against the key counts; what fails for another reason is found out next time.
-    return !(error instanceof LumaError &&
-      (error.status === 401 || error.status === 403));
+    const refused = error instanceof LumaError &&
+      (error.status === 401 || error.status === 403);
+    return refused ? false : null;
   }
 }

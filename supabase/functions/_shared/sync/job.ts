@@ -2,7 +2,14 @@
 import { z } from "zod";
 
 const text = z.string().nullable();
-const number = z.number().nullable();
+/**
+ * Postgres writes NaN and the infinities as text, and a numeric can be larger than any double. They pass here,
+ * because one such row would make the whole claim unreadable; the mapping says what is wrong with them.
+ */
+const number = z.union([
+  z.custom<number>((value) => typeof value === "number"),
+  z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number),
+]).nullable();
 
 /** `luma.event_state()`: the synced columns of a row. A row that was deleted has nothing but `shown: false`. */
 export const EventState = z.object({

@@ -65,6 +65,12 @@ export function toLumaEvent(state: EventState): LumaEventFields {
   const end = state.ends_at === null
     ? new Date(start.getTime() + DEFAULT_DURATION_MS)
     : instant("ends_at", state.ends_at);
+  // toISOString writes later years with a sign, which Luma's format has not.
+  if (end >= new Date("9999-12-31")) {
+    throw new RowError(
+      `The event ends at ${end.toISOString()}, later than Luma can show: correct starts_at and ends_at.`,
+    );
+  }
   if (end <= start) {
     throw new RowError(
       `ends_at (${end.toISOString()}) is not after starts_at (${start.toISOString()}): correct one of them.`,
@@ -128,7 +134,7 @@ export function ticketPrice(
     );
   }
   const currency = (state.ticket_currency ?? "").trim() || "INR";
-  let digits;
+  let digits: number;
   try {
     digits = new Intl.NumberFormat("en", { style: "currency", currency })
       .resolvedOptions().maximumFractionDigits ?? 2;
@@ -137,10 +143,13 @@ export function ticketPrice(
       `ticket_currency "${currency}" is not a currency code: use one like INR or USD.`,
     );
   }
-  return {
-    cents: Math.round(price * 10 ** digits),
-    currency: currency.toLowerCase(),
-  };
+  const cents = Math.round(price * 10 ** digits);
+  if (cents < 1 || !Number.isSafeInteger(cents)) {
+    throw new RowError(
+      `ticket_price ${price} ${currency} is not an amount that can be charged: correct it.`,
+    );
+  }
+  return { cents, currency: currency.toLowerCase() };
 }
 
 /** True when the changed columns concern the ticket. */
@@ -179,12 +188,15 @@ function instant(column: string, value: string | null): Date {
 
 /** Control characters cannot be seen or typed, and Luma's editor has no use for them. */
 function clean(text: string | null): string {
-  // deno-lint-ignore no-control-regex
-  return (text ?? "").replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "")
-    .trim();
+  return (text ?? "").replace(/\r\n?/g, "\n").replace(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u0008\u000b-\u001f\u007f]/g,
+    "",
+  ).trim();
 }
 
 function title(value: string | null): string {
+  // Luma's document names no longest title, so a long one is sent whole: cutting it here would be a guess.
   const name = clean(value).replace(/\s+/g, " ");
   if (!name) throw new RowError("title is empty: give the event a title.");
   return name;
@@ -194,8 +206,8 @@ function title(value: string | null): string {
 function description(value: string | null, warnings: string[]): string {
   const text = clean(value);
   const linked = text.replace(
-    /!\[([^\]]*)\]\((?!https:\/\/images\.lumacdn\.com\/)([^)\s]+)[^)]*\)/g,
-    (_, alt: string, url: string) => `[${alt || "Image"}](${url})`,
+    /!\[([^\]]*)\]\((?!\s*<?https:\/\/images\.lumacdn\.com\/)/g,
+    (_, alt: string) => `[${alt || "Image"}](`,
   );
   if (linked !== text) {
     warnings.push(
@@ -211,8 +223,12 @@ function timezone(value: string | null, warnings: string[]): string {
   try {
     // Intl also takes offsets like +05:30; Luma wants an IANA name.
     if (/^[+-]/.test(name)) throw new RangeError();
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return name;
+    const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: name })
+      .resolvedOptions();
+    // Intl does not mind letter case, and calls some zones by an old name (Asia/Calcutta).
+    return [timeZone, DEFAULT_TIMEZONE].find((known) =>
+      known.toLowerCase() === name.toLowerCase()
+    ) ?? name;
   } catch {
     warnings.push(
       `tz "${name}" is not an IANA time zone; ${DEFAULT_TIMEZONE} is used.`,
@@ -258,7 +274,7 @@ function address(state: EventState): Input["geo_address_json"] {
 function meetingUrl(value: string | null, warnings: string[]): string {
   const url = value?.trim();
   if (!url) return "";
-  if (/^https?:$/.test(URL.parse(url)?.protocol ?? "")) return url;
+  if (/^https?:\/\//i.test(url) && URL.canParse(url)) return url;
   warnings.push(`meeting_url "${url}" is not an http(s) address; left out.`);
   return "";
 }

@@ -41,11 +41,18 @@ export class Permits {
 
   /** Resolves when one call may be made, and answers until when. Throws OutOfTime. */
   async take(calendar: string): Promise<number> {
-    while (true) {
-      const usableUntil = this.#use(calendar);
-      if (usableUntil !== null) return usableUntil;
-      if (this.#deps.now() >= this.#deps.deadline) throw new OutOfTime();
-      await this.#refill(calendar);
+    const wait = (change: 1 | -1) =>
+      this.#waiting.set(calendar, (this.#waiting.get(calendar) ?? 0) + change);
+    wait(1);
+    try {
+      while (true) {
+        const usableUntil = this.#use(calendar);
+        if (usableUntil !== null) return usableUntil;
+        if (this.#deps.now() >= this.#deps.deadline) throw new OutOfTime();
+        await this.#refill(calendar);
+      }
+    } finally {
+      wait(-1);
     }
   }
 
@@ -67,7 +74,6 @@ export class Permits {
 
   /** One request for everybody who waits for this calendar. */
   async #refill(calendar: string): Promise<void> {
-    this.#waiting.set(calendar, (this.#waiting.get(calendar) ?? 0) + 1);
     let refill = this.#refills.get(calendar);
     if (!refill) {
       refill = Promise.resolve().then(() => this.#ask(calendar)).finally(() =>
@@ -80,8 +86,8 @@ export class Permits {
 
   async #ask(calendar: string): Promise<void> {
     const { store, now, sleep, deadline } = this.#deps;
+    // Exactly as many as wait: a permit that nobody uses counts in the window all the same.
     const wanted = this.#waiting.get(calendar) ?? 1;
-    this.#waiting.delete(calendar);
     const askedAt = now();
     const { granted, wait_ms } = await store.takePermits(calendar, wanted);
     this.add(calendar, granted, askedAt);

@@ -42,7 +42,7 @@ export async function pushEvent(
   if (state === null || !state.shown) return await hide(job, found, deps);
   if (found.id === null) return await create(job, found.slug, state, deps);
   return found.created
-    ? await complete(job, found.id, state, deps)
+    ? await adopt(job, found.id, state, deps)
     : await update(job, found.id, job.changed, state, deps);
 }
 
@@ -93,11 +93,7 @@ async function create(
   const price = mapping.ticketPrice(state);
   const cover = await coverFor(job, state, deps);
   const input = {
-    ...fields,
-    // Said only when there is something to say.
-    description_md: fields.description_md || undefined,
-    meeting_url: fields.meeting_url || undefined,
-    max_capacity: fields.max_capacity ?? undefined,
+    ...withoutEmpty(fields),
     cover_url: cover.url,
     slug,
     // Nobody may register for free before there is a ticket to pay for.
@@ -126,6 +122,31 @@ async function create(
     ...cover.warnings,
     ...textOf(completed),
   ]);
+}
+
+/** Goes on with an event that an earlier attempt created from this very state. */
+async function adopt(
+  job: EventJob,
+  id: string,
+  state: EventState,
+  deps: PushDeps,
+): Promise<Result> {
+  const { fields, warnings } = mapping.toLumaEvent(state);
+  const completed = await complete(job, id, state, deps);
+  return done(id, { ...withoutEmpty(fields), ...completed.sent }, [
+    ...warnings,
+    ...textOf(completed),
+  ]);
+}
+
+/** A new event is told only what there is to say. */
+function withoutEmpty(fields: mapping.LumaEventFields["fields"]) {
+  return {
+    ...fields,
+    description_md: fields.description_md || undefined,
+    meeting_url: fields.meeting_url || undefined,
+    max_capacity: fields.max_capacity ?? undefined,
+  };
 }
 
 /** What follows a create: the ticket of a paid event, then its visibility, and the tag. */

@@ -18,28 +18,32 @@ export async function ensureTag(
   previous: string | null,
 ): Promise<string[]> {
   const warnings: string[] = [];
-  const refusal = async (call: Promise<unknown>): Promise<boolean> => {
-    try {
-      await call;
-      return false;
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      warnings.push(error.message);
-      return true;
-    }
-  };
   if (previous && previous !== tag) {
-    await refusal(client.unapplyEventTag(previous, [eventId]));
+    warnings.push(
+      ...await refusal(client.unapplyEventTag(previous, [eventId])),
+    );
   }
-  // A culture that the calendar has no tag for yet is refused: make the tag, then try once more.
-  if (
-    tag && await refusal(client.applyEventTag(tag, [eventId])) &&
-    !await refusal(client.createEventTag({ name: tag })) &&
-    !await refusal(client.applyEventTag(tag, [eventId]))
-  ) {
+  if (!tag) return warnings;
+  const apply = () => refusal(client.applyEventTag(tag, [eventId]));
+  if ((await apply()).length === 0) return warnings;
+  // The calendar has no such tag yet. Another event of the same culture may be making it right now: then
+  // ours is refused, and the tag is there all the same.
+  const notMade = await refusal(client.createEventTag({ name: tag }));
+  const notApplied = await apply();
+  return notApplied.length === 0
+    ? warnings
+    : [...warnings, ...notMade, ...notApplied];
+}
+
+/** What Luma said if it refused the call, else nothing. */
+async function refusal(call: Promise<unknown>): Promise<string[]> {
+  try {
+    await call;
     return [];
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return [error.message];
   }
-  return warnings;
 }
 
 function isRefusal(error: unknown): error is LumaError {

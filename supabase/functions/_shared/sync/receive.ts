@@ -1,0 +1,176 @@
+/**
+ * Receives Luma's webhooks.
+ *
+ *   1. check   method, size, signature over the raw bytes, shape: cheap things first
+ *   2. store   one call to the database, which also links an event that a create call of ours has just made
+ *   3. answer  200, or 500 when it could not be stored, so that Luma delivers again
+ *
+ * Nothing else is done here: a delivery is a hint that may come twice, late or out of order, and what follows
+ * from it is worked out from the stored row.
+ */
+import { z } from "zod";
+import type { Env } from "../env.ts";
+import { json } from "../http.ts";
+import { verifySignature } from "../luma/signature.ts";
+import { type Delivery, type Store, StoreError } from "../store.ts";
+
+/** The largest body that is read. A strange sender must not fill the function's memory before its signature is checked. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+
+/** What receiving needs from outside. */
+export interface ReceiveDeps {
+  env: Pick<Env, "webhookSecrets">;
+  store: Pick<Store, "receiveWebhook">;
+  now: () => Date;
+  /** Is told why a delivery was not stored. */
+  log: (message: string) => void;
+}
+
+/** A request that is not accepted, with the status to answer. */
+class Refusal extends Error {
+  override readonly name = "Refusal";
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
+
+/**
+ * Answers a delivery: `{result: "stored" | "seen"}`, or `{error}` with 400, 401, 405, 413, 500 or 503. Neither
+ * an answer nor the log ever holds a secret or a payload.
+ */
+export async function receiveWebhook(
+  request: Request,
+  deps: ReceiveDeps,
+): Promise<Response> {
+  try {
+    return json({ result: await receive(request, deps) });
+  } catch (error) {
+    if (error instanceof Refusal) {
+      deps.log(`Refused with ${error.status}: ${error.message}`);
+      return json({ error: error.message }, error.status);
+    }
+    if (!(error instanceof StoreError)) throw error;
+    deps.log(error.message);
+    const message =
+      "The delivery could not be stored; deliver it again. The reason is in the function's log.";
+    return json({ error: message }, 500);
+  }
+}
+
+async function receive(
+  request: Request,
+  { env, store, now }: ReceiveDeps,
+): Promise<"stored" | "seen"> {
+  if (request.method !== "POST") {
+    throw new Refusal(405, `Use POST, not ${request.method}.`);
+  }
+  const secrets = [...env.webhookSecrets].flatMap(([calendar, ofCalendar]) =>
+    ofCalendar.map((secret) => ({ calendar, secret }))
+  );
+  if (secrets.length === 0) {
+    throw new Refusal(
+      503,
+      "No webhook secret is set. Set the function secret LUMA_<CALENDAR KEY>_WEBHOOK_SECRET, for example LUMA_BLR_WEBHOOK_SECRET, to the secret of that calendar's webhook on Luma.",
+    );
+  }
+  const body = await readBody(request);
+  const verified = await verifySignature({
+    body,
+    header: request.headers.get("webhook-signature"),
+    secrets: secrets.map(({ secret }) => secret),
+    now: now(),
+  });
+  if (!verified.ok) throw new Refusal(401, verified.reason);
+  const envelope = parseEnvelope(body);
+  return await store.receiveWebhook({
+    webhook_id: webhookId(request),
+    calendar: secrets[verified.secretIndex]!.calendar,
+    type: envelope.type,
+    payload_json: JSON.stringify(envelope),
+    sent_at: verified.sentAt.toISOString(),
+    ...eventIn(envelope),
+  });
+}
+
+/** Counted while reading: content-length may be missing or untrue. */
+async function readBody(request: Request): Promise<Uint8Array> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) {
+      throw new Refusal(
+        413,
+        `The body is larger than ${MAX_BODY_BYTES} bytes.`,
+      );
+    }
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+/** Luma OpenAPI, webhooks: every delivery is `{type, data}`. */
+const Envelope = z.looseObject({
+  type: z.string().min(1),
+  data: z.record(z.string(), z.unknown()),
+});
+type Envelope = z.infer<typeof Envelope>;
+
+function parseEnvelope(body: Uint8Array): Envelope {
+  let value: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    value = JSON.parse(text, (_key, value) => storable(value));
+  } catch {
+    // The parser's own message would quote the payload.
+    throw new Refusal(400, "The body is not JSON in UTF-8.");
+  }
+  const result = Envelope.safeParse(value);
+  if (result.success) return result.data;
+  throw new Refusal(
+    400,
+    `The body is not like {"type": "event.created", "data": {…}}: ${
+      z.prettifyError(result.error)
+    }`,
+  );
+}
+
+/** Postgres takes neither U+0000 nor half a surrogate pair; without this, one in a guest's name would come again for ever. */
+function storable(value: unknown): unknown {
+  return typeof value === "string"
+    ? value.replaceAll("\0", "").toWellFormed()
+    : value;
+}
+
+function webhookId(request: Request): string {
+  const id = request.headers.get("webhook-id")?.trim() ?? "";
+  // 255 is also the limit of luma.webhook_inbox; Luma's ids are far shorter.
+  if (id && id.length <= 255) return id;
+  throw new Refusal(
+    400,
+    id
+      ? `The header Webhook-Id is ${id.length} characters long; at most 255 are taken.`
+      : "The header Webhook-Id is missing.",
+  );
+}
+
+/** For event.* the event is `data` itself (Luma OpenAPI, webhooks); one without id or url is stored without them. */
+const EventData = z.object({ id: z.string().min(1), url: z.string() });
+
+function eventIn(
+  { type, data }: Envelope,
+): Pick<Delivery, "luma_event_id" | "slug"> {
+  const event = type.startsWith("event.") && EventData.safeParse(data);
+  if (!event || !event.success) return {};
+  const slug = slugOf(event.data.url);
+  return slug ? { luma_event_id: event.data.id, slug } : {};
+}
+
+/**
+ * The slug in the address of a page on Luma (`https://luma.com/<slug>`, also `lu.ma`), in lower case as ours
+ * are; null when there is none.
+ */
+export function slugOf(url: string): string | null {
+  const path = URL.parse(url)?.pathname ?? "";
+  return path.split("/").filter(Boolean).at(-1)?.toLowerCase() ?? null;
+}

@@ -1,0 +1,270 @@
+/** Nothing here may slow, block or break the app's own transaction. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  calls,
+  drain,
+  insertEvent,
+  one,
+  type Stack,
+  stackTest,
+  until,
+} from "./testing.ts";
+
+async function posts({ admin }: Stack): Promise<number> {
+  const { count } = await one(
+    admin`select count(*)::int as count from net.http_request_queue`,
+  );
+  return count;
+}
+
+stackTest(
+  "the app's write commits while the functions are down",
+  async (stack) => {
+    await stack.functions.stop();
+    await insertEvent(stack);
+    stack.functions.start();
+    await until(
+      "the event is on Luma, by pg_cron's sweep",
+      () => stack.simulator.events().length === 1,
+      stack.postgres.pgCron === "real" ? 90 : 40,
+    );
+  },
+  { bell: true },
+);
+
+stackTest(
+  "the app's write commits with an empty Vault, and health names what is missing",
+  async (stack) => {
+    const { sql } = stack;
+    await stack.admin`delete from vault.secrets`;
+    await insertEvent(stack);
+    assertEquals((await sql`select from luma.sync_outbox`).length, 1);
+    assertMatch(
+      (await one(sql`select problem from luma.health`)).problem,
+      /luma_functions_url and luma_sync_secret/,
+    );
+  },
+);
+
+stackTest("the app's write commits while pg_net is broken", async (stack) => {
+  await stack.admin`alter table net.http_request_queue rename to gone`;
+  await insertEvent(stack);
+  assertEquals((await stack.sql`select from luma.sync_outbox`).length, 1);
+  await drain(stack);
+  assertEquals(stack.simulator.events().length, 1);
+});
+
+stackTest(
+  "the app's write does not wait for a drain that holds leases",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    const fault = simulator.faults.add({
+      path: "/v1/events/create",
+      hang: true,
+    });
+    const running = drain(stack);
+    await fault.waitForHit();
+    // Any lock that it had to wait for would end these with an error.
+    await sql.begin(async (app) => {
+      await app`set local lock_timeout = '200ms'`;
+      await app`update public.canonical_events set title = 'While leased' where id = ${id}`;
+    });
+    fault.remove();
+    await running;
+    assertEquals(simulator.events()[0]!.name, "While leased");
+  },
+);
+
+stackTest(
+  "a failure inside a trigger is recorded, and swept up later",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await sql`alter table luma.sync_outbox add constraint broken check (entity = 'nothing') not valid`;
+    const id = await insertEvent(stack);
+    const missed = await one(sql`select * from luma.missed_changes`);
+    assertEquals(missed.entity_id, id);
+    assertMatch(missed.error, /broken/);
+
+    await sql`alter table luma.sync_outbox drop constraint broken`;
+    await sql`select luma.sweep()`;
+    assertEquals((await sql`select from luma.missed_changes`).length, 0);
+    await drain(stack);
+    assertEquals(simulator.events().length, 1);
+  },
+);
+
+stackTest(
+  "even without a place to record it, a failing trigger loses no change",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    await drain(stack);
+    await sql`alter table luma.sync_outbox rename to outbox_gone`;
+    await sql`alter table luma.missed_changes rename to missed_gone`;
+    await sql`update public.canonical_events set title = 'Unseen edit' where id = ${id}`;
+    await sql`alter table luma.outbox_gone rename to sync_outbox`;
+    await sql`alter table luma.missed_gone rename to missed_changes`;
+    assertEquals((await one(sql`select luma.sweep() as swept`)).swept, 1);
+    await drain(stack);
+    assertEquals(simulator.events()[0]!.name, "Unseen edit");
+    // Swept once is enough.
+    assertEquals((await one(sql`select luma.sweep() as swept`)).swept, 0);
+  },
+);
+
+stackTest("a deletion that no trigger saw is swept up", async (stack) => {
+  const { sql, simulator } = stack;
+  await insertEvent(stack);
+  await drain(stack);
+  await sql`alter table public.canonical_events disable trigger zz_luma_event_deleted`;
+  await sql`delete from public.canonical_events`;
+  await sql`select luma.sweep()`;
+  await drain(stack);
+  assertEquals(simulator.events()[0]!.visibility, "private");
+});
+
+stackTest(
+  "an app role without rights in schema luma can write events",
+  async (stack) => {
+    const { sql } = stack;
+    await sql`create policy all_for_test on public.canonical_events to authenticated using (true) with check (true)`;
+    await sql`grant select, insert, update on public.canonical_events to authenticated`;
+    await sql.begin(async (app) => {
+      await app`set local role authenticated`;
+      await insertEvent({ sql: app as unknown as Stack["sql"] });
+    });
+    assertEquals((await sql`select from luma.sync_outbox`).length, 1);
+    assertEquals((await sql`select from luma.missed_changes`).length, 0);
+  },
+);
+
+stackTest(
+  "a transaction that rolls back leaves nothing and rings nobody",
+  async (stack) => {
+    const { sql } = stack;
+    await assertRejects(() =>
+      sql.begin(async (app) => {
+        await insertEvent({ sql: app as unknown as Stack["sql"] });
+        throw new Error("the app changed its mind");
+      })
+    );
+    assertEquals((await sql`select from luma.sync_outbox`).length, 0);
+    assertEquals(await posts(stack), 0);
+  },
+);
+
+stackTest("a burst of writes makes one post", async (stack) => {
+  const { sql } = stack;
+  await Promise.all(
+    Array.from({ length: 40 }, () => insertEvent(stack)),
+  );
+  await sql`update public.canonical_events set title = title || '!'`;
+  assertEquals(await posts(stack), 1);
+});
+
+stackTest(
+  "while a run is active nobody rings, and the run does not end before it saw every commit",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await insertEvent(stack);
+    const fault = simulator.faults.add({
+      path: "/v1/events/create",
+      hang: true,
+      count: 1,
+    });
+    const running = drain(stack);
+    await fault.waitForHit();
+    await stack.admin`delete from net.http_request_queue`;
+
+    // A writer that has looked, and stays silent because a run is active, but has not committed yet.
+    const committing = Promise.withResolvers<void>();
+    const looked = Promise.withResolvers<void>();
+    const writer = sql.begin(async (app) => {
+      await insertEvent({ sql: app as unknown as Stack["sql"] }, {
+        title: "Late",
+      });
+      // What the commit does first; after it the transaction is held open.
+      await app`set constraints all immediate`;
+      looked.resolve();
+      await committing.promise;
+    });
+    await looked.promise;
+    assertEquals(await posts(stack), 0);
+    fault.remove();
+    await until(
+      "the first event is acknowledged",
+      async () =>
+        (await sql`select from public.canonical_events where luma_event_id is not null`)
+          .length === 1,
+    );
+    // The run finds nothing more, but may not end.
+    assertEquals(
+      (await sql`select from luma.drain_runs where ended_at is null`).length,
+      1,
+    );
+    committing.resolve();
+    await writer;
+    await running;
+    assertEquals(simulator.events().map((event) => event.name).sort(), [
+      "Late",
+      "Rooftop Jam",
+    ]);
+  },
+);
+
+stackTest("no wake-up is lost among eight writers", async (stack) => {
+  const { sql, simulator } = stack;
+  // Without pg_cron nothing but the bell starts a drain.
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let n = 0; n < 6; n++) {
+      await insertEvent(stack, {
+        title: `Event ${writer}-${n}`,
+        culture: "default",
+      });
+      await new Promise((resolve) => setTimeout(resolve, 40 * Math.random()));
+    }
+  });
+  await Promise.all(writers);
+  await until(
+    "all 48 events are on Luma",
+    () => simulator.events().length === 48,
+    60,
+  );
+  await until(
+    "all are acknowledged",
+    async () =>
+      (await sql`select from luma.sync_outbox where version > done_version`)
+        .length === 0,
+  );
+  assertEquals(new Set(simulator.events().map((event) => event.name)).size, 48);
+}, { bell: true, cron: false });
+
+stackTest(
+  "a meeting_url that is no address is refused by the table",
+  async (stack) => {
+    await assertRejects(
+      () => insertEvent(stack, { meeting_url: "zoom please" }),
+      Error,
+      "canonical_events_meeting_url_is_address",
+    );
+    await insertEvent(stack, { meeting_url: "https://zoom.example.com/j/1" });
+  },
+);
+
+stackTest(
+  "the sync's own columns and the app's columns are told apart",
+  async (stack) => {
+    const { sql } = stack;
+    const id = await insertEvent(stack);
+    await drain(stack);
+    const before = calls(stack).length;
+    await sql`update public.canonical_events set luma_synced_at = now(), luma_sync_status = 'synced', external_rsvp_url = 'https://example.com' where id = ${id}`;
+    await drain(stack);
+    assertEquals(calls(stack).length, before);
+    const { version, done_version } = await one(
+      sql`select * from luma.sync_outbox`,
+    );
+    assert(version === done_version);
+  },
+);

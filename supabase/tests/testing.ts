@@ -1,0 +1,111 @@
+/** What the tests on the real stack share. */
+import type { Row } from "postgres";
+import { startStack } from "../../scripts/stack/mod.ts";
+import type { Stack, StackOptions } from "../../scripts/stack/mod.ts";
+
+export type { Stack };
+
+/** The row of public.canonical_events as the tests read and write it. */
+export type EventRow = Record<string, unknown>;
+
+/**
+ * A test on a stack of its own, with the mode live. Without `bell` nothing rings for the drain (neither
+ * pg_net nor pg_cron), so that a test says itself when a drain runs.
+ */
+export function stackTest(
+  name: string,
+  test: (stack: Stack) => Promise<void>,
+  { bell = false, ...options }: StackOptions & { bell?: boolean } = {},
+): void {
+  Deno.test(name, async () => {
+    await using stack = await startStack({
+      seed: false,
+      net: bell,
+      cron: bell,
+      postgres: Deno.env.get("LUMA_STACK_POSTGRES") ?? "auto",
+      ...options,
+    });
+    await stack.sql`
+      insert into public.event_cultures (slug, name, asset_file)
+      values ('default', 'Other', 'Default (2).jpg'), ('food', 'Food', 'Food.png'), ('game', 'Gaming', 'Game.png')
+      on conflict do nothing`;
+    await stack.sql`select luma.set_mode('live')`;
+    await test(stack);
+  });
+}
+
+let created = 0;
+
+/** Inserts an event as the app does: in Bangalore, a week from now, approved unless said otherwise. */
+export async function insertEvent(
+  { sql }: Pick<Stack, "sql">,
+  columns: EventRow = {},
+): Promise<string> {
+  const start = Date.now() + 7 * 24 * 60 * 60 * 1000;
+  const row = {
+    canonical_uid: `community-u1-${Date.now()}-${++created}`,
+    title: "Rooftop Jam",
+    description: "Bring an instrument.",
+    starts_at: new Date(start),
+    ends_at: new Date(start + 3 * 60 * 60 * 1000),
+    tz: "Asia/Kolkata",
+    lat: 12.9716,
+    lng: 77.5946,
+    location_name: "Zo House",
+    location_raw: "12 MG Road, Bengaluru",
+    source_type: "community",
+    submission_status: "approved",
+    ...columns,
+  };
+  const [inserted] = await sql`
+    insert into public.canonical_events ${sql(row)} returning id`;
+  return inserted!.id;
+}
+
+/** Runs one drain to its end and answers its summary. */
+export async function drain(
+  stack: Pick<Stack, "functionsUrl" | "syncSecret">,
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`${stack.functionsUrl}/luma-drain?wait=1`, {
+    method: "POST",
+    headers: { "x-luma-sync-secret": stack.syncSecret },
+  });
+  const summary = await response.json();
+  if (!response.ok) {
+    throw new Error(`luma-drain answered ${response.status}: ${summary.error}`);
+  }
+  return summary;
+}
+
+/** The one row that a query answers. */
+export async function one(query: PromiseLike<Row[]>): Promise<Row> {
+  const rows = await query;
+  if (rows.length !== 1) throw new Error(`${rows.length} rows, expected one`);
+  return rows[0]!;
+}
+
+/** Waits until a condition holds; fails, saying what was waited for, after `seconds`. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  seconds = 20,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!await holds()) {
+    if (Date.now() > deadline) {
+      throw new Error(`After ${seconds} s still not so: ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Lets every lease run out and every retry delay end, as time would. */
+export async function passTime({ sql }: Pick<Stack, "sql">): Promise<void> {
+  await sql`update luma.sync_outbox set due_at = now() - interval '1 second' where due_at > now()`;
+  await sql`update luma.drain_runs set alive_until = now() where ended_at is null`;
+}
+
+/** Paths of the calls to Luma, in order. */
+export function calls({ simulator }: Pick<Stack, "simulator">): string[] {
+  return simulator.requests.map((request) => request.path);
+}
