@@ -1,0 +1,212 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { Claim } from "../functions/_shared/sync/job.ts";
+import {
+  calls,
+  drain,
+  insertEvent,
+  one,
+  passTime,
+  type Stack,
+  stackTest,
+} from "./testing.ts";
+
+/** A drain with the keys of both calendars, as SQL sees it: a run of its own. */
+async function startRun({ sql }: Pick<Stack, "sql">): Promise<string> {
+  const { start } = await one(
+    sql`select public.luma_drain_start('{blr,zo_events}') as start`,
+  );
+  return start.run_id;
+}
+
+async function claim(
+  { sql }: Pick<Stack, "sql">,
+  run: string,
+): Promise<Claim> {
+  const { claim } = await one(
+    sql`select public.luma_claim(${run}, '{blr,zo_events}', 10) as claim`,
+  );
+  return Claim.parse(claim);
+}
+
+for (const drains of [2, 8]) {
+  stackTest(
+    `${drains} drains at once never call twice for one version`,
+    async (stack) => {
+      const { sql, simulator } = stack;
+      for (let n = 0; n < 24; n++) {
+        await insertEvent(stack, { title: `Event ${n}`, culture: "food" });
+      }
+      await Promise.all(Array.from({ length: drains }, () => drain(stack)));
+      assertEquals(simulator.events().length, 24);
+      assertEquals(
+        calls(stack).filter((path) => path === "/v1/events/create").length,
+        24,
+      );
+
+      await sql`update public.canonical_events set title = title || ' (moved)'`;
+      await passTime(stack);
+      await Promise.all(Array.from({ length: drains }, () => drain(stack)));
+      const updates = simulator.requests.filter((request) =>
+        request.path === "/v1/events/update"
+      ).map((request) => (request.body as { event_id: string }).event_id);
+      assertEquals(updates.length, 24);
+      assertEquals(new Set(updates).size, 24);
+      // Every attempt but the acknowledged ones would show here.
+      assertEquals(
+        await sql`select outcome, count(*)::int from luma.attempts group by 1`
+          .then((rows) => [...rows]),
+        [{ outcome: "done", count: 48 }],
+      );
+    },
+  );
+}
+
+stackTest(
+  "one image is uploaded once, however many events and drains want it",
+  async (stack) => {
+    const { simulator } = stack;
+    for (let n = 0; n < 12; n++) await insertEvent(stack);
+    await Promise.all([drain(stack), drain(stack), drain(stack)]);
+    assertEquals(
+      calls(stack).filter((path) => path === "/v1/images/create-upload-url")
+        .length,
+      1,
+    );
+    assertEquals(
+      new Set(simulator.events().map((event) => event.cover_url)).size,
+      1,
+    );
+  },
+);
+
+stackTest("a stale lease can settle nothing", async (stack) => {
+  const { sql } = stack;
+  await insertEvent(stack);
+  const first = await startRun(stack);
+  const job = (await claim(stack, first)).jobs[0]!;
+  await passTime(stack);
+  const second = await startRun(stack);
+  const again = (await claim(stack, second)).jobs[0]!;
+  assert(job.lease !== again.lease);
+
+  const result = JSON.stringify({
+    outcome: "done",
+    luma_event_id: "evt-stale",
+    calls: [],
+  });
+  assertEquals(
+    (await one(
+      sql`select public.luma_acknowledge(${job.lease}, ${result}) as ok`,
+    )).ok,
+    false,
+  );
+  assertEquals(
+    (await one(
+      sql`select public.luma_fail(${job.lease}, '{"kind": "refused", "message": "no"}') as outcome`,
+    )).outcome,
+    null,
+  );
+  await sql`select public.luma_release(array[${job.lease}]::uuid[])`;
+  assertEquals(
+    (await one(sql`select lease from luma.sync_outbox`)).lease,
+    again.lease,
+  );
+  assertEquals(
+    (await sql`select luma_renew from public.luma_renew(${first})`).length,
+    0,
+  );
+  assertEquals(
+    (await sql`select luma_renew from public.luma_renew(${second})`).length,
+    1,
+  );
+});
+
+stackTest("a leased job is claimed by nobody else", async (stack) => {
+  await insertEvent(stack);
+  const [first, second] = [await startRun(stack), await startRun(stack)];
+  assertEquals((await claim(stack, first)).jobs.length, 1);
+  assertEquals((await claim(stack, second)).jobs.length, 0);
+});
+
+stackTest("urgent work is claimed first", async (stack) => {
+  const { sql } = stack;
+  const cancelled = await insertEvent(stack, { title: "To be cancelled" });
+  const edited = await insertEvent(stack, { title: "To be edited" });
+  await drain(stack);
+  await insertEvent(stack, { title: "New" });
+  await sql`update public.canonical_events set title = 'Edited' where id = ${edited}`;
+  await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${cancelled}`;
+  await passTime(stack);
+  const { jobs } = await claim(stack, await startRun(stack));
+  assertEquals(
+    jobs.map((job) => job.state?.title),
+    [
+      "To be cancelled",
+      "New",
+      "Edited",
+    ],
+  );
+});
+
+stackTest(
+  "no minute holds more calls than the limits, over any number of drains",
+  async (stack) => {
+    const { sql } = stack;
+    await sql`update luma.settings set calls_per_minute = 10, calls_per_minute_total = 14`;
+    const take = async (calendar: string) =>
+      (await one(sql`select public.luma_take_permits(${calendar}, 4) as taken`))
+        .taken;
+    const taken = await Promise.all(
+      ["blr", "zo_events", "blr", "zo_events", "blr", "zo_events"].map(take),
+    );
+    const granted = taken.reduce((sum, { granted }) => sum + granted, 0);
+    assertEquals(granted, 14);
+    assert(
+      taken.filter(({ granted }) => granted === 0).every(({ wait_ms }) =>
+        wait_ms > 50_000
+      ),
+    );
+    const perCalendar =
+      await sql`select calendar, sum(permits)::int as permits from luma.rate_permits group by 1`;
+    for (const { permits } of perCalendar) assertLessOrEqual(permits, 10);
+
+    // A permit counts until its call has left every window, and no longer.
+    await sql`update luma.rate_permits set free_at = free_at - interval '61 seconds'`;
+    assertEquals((await take("blr")).granted, 0);
+    await sql`update luma.rate_permits set free_at = free_at - interval '1 second'`;
+    assertEquals((await take("blr")).granted, 4);
+  },
+);
+
+stackTest("the limit that Luma tells is kept at a distance", async (stack) => {
+  const { sql } = stack;
+  await sql`select public.luma_note_rate_limit('blr', 100)`;
+  assertEquals(
+    (await one(sql`select luma.permits_free('blr') as free`)).free,
+    80,
+  );
+  assertEquals(
+    (await one(sql`select luma.permits_free('zo_events') as free`)).free,
+    180,
+  );
+});
+
+stackTest("jobs wait for permits, and none is dropped", async (stack) => {
+  const { sql, simulator } = stack;
+  await sql`update luma.settings set calls_per_minute = 3`;
+  // The covers' calls are out of the way.
+  await sql`update luma.covers set luma_url = 'https://images.lumacdn.com/x.png'`;
+  for (let n = 0; n < 5; n++) await insertEvent(stack);
+  const running = drain(stack);
+  await stack.simulator.waitForRequest(() => simulator.requests.length === 3);
+  const { waiting } = await one(
+    sql`select count(*)::int as waiting from luma.due_jobs where lease is null`,
+  );
+  assert(waiting >= 1, `${waiting} waiting`);
+  assertLessOrEqual(simulator.requests.length, 3);
+  await sql`update luma.settings set calls_per_minute = 180`;
+  await sql`delete from luma.rate_permits where true`;
+  await running;
+  while ((await drain(stack)).calls !== 0);
+  assertEquals(simulator.events().length, 5);
+});
