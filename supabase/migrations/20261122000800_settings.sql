@@ -7,7 +7,7 @@ create table if not exists luma.settings (
   calls_per_minute integer not null default 180 check (calls_per_minute between 1 and 10000),
   calls_per_minute_total integer not null default 280 check (calls_per_minute_total between 1 and 10000),
   edit_spacing_ms integer not null default 1000 check (edit_spacing_ms between 0 and 600000),
-  lease_seconds integer not null default 15 check (lease_seconds between 5 and 120),
+  lease_seconds integer not null default 15 check (lease_seconds between 12 and 120),
   retry_base_seconds numeric not null default 2 check (retry_base_seconds > 0),
   retry_cap_seconds numeric not null default 600 check (retry_cap_seconds >= retry_base_seconds),
   max_crashes integer not null default 5 check (max_crashes >= 1),
@@ -27,7 +27,8 @@ comment on column luma.settings.calls_per_minute is 'Calls to Luma in any 60 sec
 comment on column luma.settings.calls_per_minute_total is 'Calls to Luma in any 60 seconds over all calendars.';
 comment on column luma.settings.edit_spacing_ms is
   'Edits of one event are sent at most this often; what is edited meanwhile goes together. Creates and cancellations never wait.';
-comment on column luma.settings.lease_seconds is 'After a crash a job is free again this long after its last renewal.';
+comment on column luma.settings.lease_seconds is
+  'After a crash a job is free again this long after its last renewal. Longer than the 10 s that one call may take.';
 comment on column luma.settings.retry_base_seconds is 'Upper bound of the first retry delay; doubles with each attempt, with full jitter.';
 comment on column luma.settings.retry_cap_seconds is 'Longest retry delay.';
 comment on column luma.settings.max_crashes is 'A job whose drain died this often in a row is dead: it would take every drain down with it.';

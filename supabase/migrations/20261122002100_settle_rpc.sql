@@ -46,14 +46,18 @@ comment on function luma.record_push(luma.sync_outbox, text, jsonb, jsonb, text)
 create or replace function luma.record_removal(o luma.sync_outbox)
 returns void language plpgsql set search_path = '' as $$
 begin
-  delete from luma.event_links l where l.event_id = o.entity_id;
+  -- Approved again, the event is a new one on Luma: a fresh slug keeps late news of the old one away from it.
+  update luma.event_links l
+  set luma_event_id = null, create_lease = null, create_state = null, row_base = null, luma_base = null, warning = null,
+      slug = left(l.slug, -12) || left(replace(gen_random_uuid()::text, '-', ''), 12)
+  where l.event_id = o.entity_id;
   update public.canonical_events e
   set luma_event_id = null, luma_sync_status = 'pushed', luma_synced_at = now(),
       external_rsvp_url = case when not luma.is_luma_address(e.external_rsvp_url) then e.external_rsvp_url end
   where e.id = o.entity_id;
 end
 $$;
-comment on function luma.record_removal(luma.sync_outbox) is 'After a real cancel, which deletes the Luma event: nothing is linked any more.';
+comment on function luma.record_removal(luma.sync_outbox) is 'After a real cancel, which deletes the Luma event: nothing is on Luma any more.';
 
 create or replace function public.luma_acknowledge(lease uuid, result_json text)
 returns boolean language plpgsql security definer set search_path = '' as $$

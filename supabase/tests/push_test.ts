@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLessOrEqual,
+  assertNotEquals,
+} from "@std/assert";
 import {
   calls,
   drain,
@@ -105,11 +110,10 @@ stackTest(
     );
     assertLessOrEqual(
       calls(stack).filter((path) => path === "/v1/events/update").length,
-      // A call takes a few milliseconds here, so each one held for a while stands for Luma's real time.
       3,
     );
   },
-  { bell: true, simulator: {} },
+  { bell: true },
 );
 
 stackTest(
@@ -237,6 +241,23 @@ stackTest(
         .luma_event_id,
       null,
     );
+  },
+);
+
+stackTest(
+  "an event that was cancelled on Luma and is approved again is a new one there",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await sql`update luma.settings set cancel_on_luma = true`;
+    const id = await insertEvent(stack);
+    await drain(stack);
+    const first = simulator.events()[0]!.slug;
+    await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${id}`;
+    await drain(stack);
+    await sql`update public.canonical_events set submission_status = 'approved' where id = ${id}`;
+    await drain(stack);
+    assertEquals(simulator.events().length, 1);
+    assertNotEquals(simulator.events()[0]!.slug, first);
   },
 );
 

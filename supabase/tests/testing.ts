@@ -22,16 +22,19 @@ export function stackTest(
       seed: false,
       net: bell,
       cron: bell,
-      postgres: Deno.env.get("LUMA_STACK_POSTGRES") ?? "auto",
       ...options,
     });
-    await stack.sql`
-      insert into public.event_cultures (slug, name, asset_file)
-      values ('default', 'Other', 'Default (2).jpg'), ('food', 'Food', 'Food.png'), ('game', 'Gaming', 'Game.png')
-      on conflict do nothing`;
-    await stack.sql`select luma.set_mode('live')`;
+    if (options.migrate !== false) await goLive(stack);
     await test(stack);
   });
+}
+
+async function goLive({ sql }: Stack): Promise<void> {
+  await sql`
+    insert into public.event_cultures (slug, name, asset_file)
+    values ('default', 'Other', 'Default (2).jpg'), ('food', 'Food', 'Food.png'), ('game', 'Gaming', 'Game.png')
+    on conflict do nothing`;
+  await sql`select luma.set_mode('live')`;
 }
 
 let created = 0;

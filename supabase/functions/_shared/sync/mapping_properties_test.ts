@@ -131,7 +131,10 @@ Deno.test("the job's schema takes every row that Postgres can hold, so that none
   }));
 });
 
-Deno.test("the job's schema takes a number beyond doubles, and refuses what is no number", () => {
+Deno.test("the job's schema takes what JSON has no number for, and refuses what is no number", () => {
+  for (const value of [NaN, Infinity, -Infinity]) {
+    assertEquals(EventState.shape.lat.parse(String(value)), value);
+  }
   assertEquals(
     EventState.shape.ticket_price.parse(JSON.parse("1e400")),
     Infinity,

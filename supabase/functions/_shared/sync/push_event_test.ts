@@ -368,3 +368,20 @@ Deno.test("a lease or the time that runs out between two calls ends the push the
     });
   }
 });
+
+Deno.test("an event under our slug that Luma keeps from us is somebody else's, in either of Luma's words for it", () =>
+  withPushes(async (pushes) => {
+    takeSlug(pushes);
+    for (const status of [403, 404]) {
+      pushes.simulator.faults.clear();
+      pushes.simulator.faults.add({ path: "/v1/events/get", status });
+      const result = await pushes.push({ maybe_created: true });
+      assertEquals(result.sent?.slug, OTHER_SLUG);
+      pushes.simulator.host.cancelEvent(result.luma_event_id!);
+    }
+    pushes.simulator.faults.clear();
+    pushes.simulator.faults.add({ path: "/v1/events/get", status: 500 });
+    const unknown = () => pushes.push({ maybe_created: true });
+    await assertRejects(unknown, LumaError, "500");
+    assertEquals(pushes.event().name, "Theirs");
+  }));

@@ -17,9 +17,9 @@ export async function ensureTicket(
   eventId: string,
   price: { cents: number; currency: string } | null,
 ): Promise<void> {
-  const types = await client.listTicketTypes(eventId, { includeHidden: true });
-  const fits = (type: TicketType) =>
-    type.type === (price ? "paid" : "free") && !type.is_hidden;
+  // Hidden types are not among them: nobody can get those.
+  const types = await client.listTicketTypes(eventId);
+  const fits = (type: TicketType) => type.type === (price ? "paid" : "free");
   // The wanted one first: Luma refuses to delete the last visible type.
   const kept = types.find((type) => fits(type) && samePrice(type, price)) ??
     types.find(fits);
@@ -34,7 +34,7 @@ export async function ensureTicket(
     await client.updateTicketType({ event_ticket_type_id: kept.id, ...price });
   }
   for (const type of types) {
-    if (type.id !== kept?.id && !type.is_hidden) await retire(client, type);
+    if (type.id !== kept?.id) await retire(client, type);
   }
 }
 

@@ -1,0 +1,76 @@
+/**
+ * `deno task test`: everything that CI checks. Formatting, lint and types first, because they are quick to
+ * mend; then all tests, two files at a time; the last line is "N passed, N failed".
+ *
+ *   --postgres npm|auto|<bin dir>   the Postgres to test on, as in `deno task dev`
+ *   anything else                   goes to `deno test` (files, --filter …)
+ */
+
+interface Step {
+  name: string;
+  args: string[];
+}
+
+const CHECKS: Step[] = [
+  { name: "formatted", args: ["fmt", "--check"] },
+  { name: "lint", args: ["lint"] },
+  { name: "types", args: ["check", "scripts", "supabase"] },
+];
+
+async function run(args: string[], env: Record<string, string> = {}) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    env: { NO_COLOR: "1", ...env },
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  let output = "";
+  // Shown while it comes, and kept for its counts.
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    await Deno.stdout.write(new TextEncoder().encode(text));
+  }
+  return { ok: (await child.status).success, output };
+}
+
+/** The counts in the last line of `deno test`: "ok | 12 passed (3 steps) | 0 failed (2s)". */
+function counts(output: string): { passed: number; failed: number } | null {
+  const line = output.match(/(\d+) passed.*?\| (\d+) failed/g)?.at(-1);
+  const found = line && /(\d+) passed.*?\| (\d+) failed/.exec(line);
+  return found ? { passed: Number(found[1]), failed: Number(found[2]) } : null;
+}
+
+function options(
+  args: string[],
+): { env: Record<string, string>; rest: string[] } {
+  const at = args.indexOf("--postgres");
+  if (at < 0) return { env: {}, rest: args };
+  const postgres = args[at + 1];
+  if (!postgres) throw new Error("--postgres wants npm, auto or a bin folder");
+  return {
+    env: { LUMA_STACK_POSTGRES: postgres },
+    rest: args.toSpliced(at, 2),
+  };
+}
+
+const { env, rest } = options(Deno.args);
+let passed = 0;
+let failed = 0;
+for (const { name, args } of CHECKS) {
+  console.log(`\n== ${name}`);
+  const { ok } = await run(args);
+  ok ? passed++ : failed++;
+}
+console.log("\n== tests");
+const tests = await run(["test", "-A", "--parallel", ...rest], {
+  // Two at a time: each has a Postgres and functions of its own.
+  DENO_JOBS: "2",
+  ...env,
+});
+const counted = counts(tests.output);
+passed += counted?.passed ?? 0;
+failed += counted?.failed ?? 0;
+// A crash of the runner shows in no count.
+if (!tests.ok && !counted?.failed) failed++;
+console.log(`\n${passed} passed, ${failed} failed`);
+Deno.exit(failed === 0 ? 0 : 1);
