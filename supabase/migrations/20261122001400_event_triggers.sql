@@ -1,5 +1,8 @@
 -- The triggers on the app's events. They cost nothing when no synced column changes (the app writes
 -- current_rsvp_count and updated_at for every RSVP), and a failure of ours never fails the app's write.
+--
+-- Row-level with `when`, not statement-level with transition tables: those are filled and compared for every
+-- write, so each count update would pay. The other way round it is only a bulk edit that pays a little more.
 
 create table if not exists luma.missed_changes (
   id bigint generated always as identity primary key,

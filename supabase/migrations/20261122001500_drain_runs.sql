@@ -59,17 +59,21 @@ declare
   missing text := concat_ws(' and ',
     case when functions_url is null then 'luma_functions_url' end,
     case when sync_secret is null then 'luma_sync_secret' end);
+  -- Above read committed a row that others have changed meanwhile cannot be locked at all: then ring unasked.
+  asks boolean := current_setting('transaction_isolation') = 'read committed';
 begin
-  -- Who finds the row locked leaves the ring to its holder, who is committing right now.
-  perform from luma.bell b for update skip locked;
-  if not found then
-    return;
+  if asks then
+    -- Who finds the row locked leaves the ring to its holder, who is committing right now.
+    perform from luma.bell b for update skip locked;
+    if not found then
+      return;
+    end if;
   end if;
   if missing <> '' then
     -- pg_net refuses a null address with an error, which must not reach the app's transaction.
     update luma.bell set problem = format(
       'The Vault has no entry %s: add it with vault.create_secret(value, name).', missing
-    ) where id;
+    ) where id and asks;
     return;
   end if;
   perform net.http_post(
@@ -79,7 +83,7 @@ begin
     -- luma-drain answers at once; one slow call would hold up every other pg_net call of the project.
     timeout_milliseconds := 5000
   );
-  update luma.bell set rung_at = clock_timestamp(), problem = null where id;
+  update luma.bell set rung_at = clock_timestamp(), problem = null where id and asks;
 end
 $$;
 comment on function luma.ring() is 'Has pg_net call luma-drain after this transaction commits, unless another transaction is doing so.';

@@ -69,7 +69,8 @@ begin
     'culture', (select jsonb_build_object('name', c.name, 'asset_file', c.asset_file)
                 from public.event_cultures c where c.slug = event.culture),
     'previous_culture', (select c.name from public.event_cultures c
-                         where c.slug = link.row_base ->> 'culture' and c.slug <> 'default')
+                         where c.slug = link.row_base ->> 'culture' and c.slug <> 'default'),
+    'luma_cover', link.luma_base ->> 'cover_url'
   );
 end
 $$;

@@ -24,12 +24,19 @@ $$;
 comment on function public.luma_slug_taken(uuid) is
   'luma-drain: somebody else''s event has our slug; gives the link one made of the whole id. Null when the lease is no longer held.';
 
-create or replace function luma.record_push(o luma.sync_outbox, pushed_event_id text, agreed jsonb, sent jsonb, what_to_know text)
+create or replace function luma.record_push(o luma.sync_outbox, result jsonb)
 returns void language plpgsql set search_path = '' as $$
+declare
+  pushed_event_id text := result ->> 'luma_event_id';
+  -- Hiding says nothing about the other fields.
+  agreed jsonb := case when (o.lease_state ->> 'shown')::boolean then o.lease_state else '{"shown": false}' end;
+  -- What Luma does not have yet leaves the base, so that it counts as changed until it is agreed on.
+  pending text[] := array(select jsonb_array_elements_text(result -> 'pending'));
 begin
   update luma.event_links l
-  set luma_event_id = pushed_event_id, row_base = coalesce(l.row_base, '{}') || agreed,
-      luma_base = coalesce(l.luma_base, '{}') || sent, warning = what_to_know, synced_at = now()
+  set luma_event_id = pushed_event_id, row_base = (coalesce(l.row_base, '{}') || agreed) - pending,
+      luma_base = coalesce(l.luma_base, '{}') || coalesce(result -> 'sent', '{}'),
+      warning = result ->> 'warning', synced_at = now()
   where l.event_id = o.entity_id;
   update public.canonical_events e
   set luma_event_id = pushed_event_id,
@@ -40,7 +47,7 @@ begin
   where e.id = o.entity_id and l.event_id = e.id;
 end
 $$;
-comment on function luma.record_push(luma.sync_outbox, text, jsonb, jsonb, text) is
+comment on function luma.record_push(luma.sync_outbox, jsonb) is
   'After success: the base has what was sent, and the app''s row shows the Luma event. A host''s own external_rsvp_url stays.';
 
 create or replace function luma.record_removal(o luma.sync_outbox)
@@ -73,12 +80,7 @@ begin
     perform luma.record_removal(o);
     outcome := 'done';
   elsif outcome = 'done' then
-    perform luma.record_push(
-      o, result ->> 'luma_event_id',
-      -- Hiding says nothing about the other fields.
-      case when (o.lease_state ->> 'shown')::boolean then o.lease_state else '{"shown": false}' end,
-      coalesce(result -> 'sent', '{}'), result ->> 'warning'
-    );
+    perform luma.record_push(o, result);
   elsif outcome = 'nothing_to_do' then
     -- The slug was looked up and nothing found: no create is in doubt any more.
     update luma.event_links l set create_lease = null, create_state = null
@@ -89,7 +91,7 @@ begin
 end
 $$;
 comment on function public.luma_acknowledge(uuid, text) is
-  'luma-drain: a job is done. result_json: {outcome: done | removed | nothing_to_do | dry_run, luma_event_id, sent, warning, calls}. False when the lease is no longer held.';
+  'luma-drain: a job is done. result_json: {outcome: done | removed | nothing_to_do | dry_run, luma_event_id, sent, pending, warning, calls}. False when the lease is no longer held.';
 
 create or replace function public.luma_fail(lease uuid, failure_json text)
 returns text language plpgsql security definer set search_path = '' as $$

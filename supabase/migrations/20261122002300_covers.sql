@@ -29,13 +29,15 @@ begin
   elsif cover.busy_until > clock_timestamp() then
     return jsonb_build_object('state', 'busy');
   elsif cover.retry_at > now() then
-    return jsonb_build_object('state', 'failed', 'error', cover.error);
+    return jsonb_build_object(
+      'state', 'failed', 'error', cover.error, 'transient', cover.retry_at < cover.updated_at + interval '1 hour'
+    );
   elsif cover.tries >= 3 then
     update luma.covers c
     set tries = 0, busy_until = null, retry_at = now() + interval '1 day',
         error = format('%s: the function died three times while converting this image; use a smaller one or a JPEG.', cover.source_url)
     where c.source_url = cover.source_url returning * into cover;
-    return jsonb_build_object('state', 'failed', 'error', cover.error);
+    return jsonb_build_object('state', 'failed', 'error', cover.error, 'transient', false);
   end if;
   update luma.covers c set tries = c.tries + 1, busy_until = clock_timestamp() + interval '30 seconds', updated_at = now()
   where c.source_url = cover.source_url;
@@ -43,15 +45,15 @@ begin
 end
 $$;
 comment on function public.luma_cover_begin(text) is
-  'luma-drain: what to do about a cover. {state: uploaded (with luma_url) | busy (ask again) | failed (with error; use the next candidate) | upload (it is yours)}.';
+  'luma-drain: what to do about a cover. {state: uploaded (with luma_url) | busy (ask again) | failed (with error, and transient: try again later; use the next candidate) | upload (it is yours)}.';
 
 create or replace function public.luma_cover_end(source_url text, luma_url text default null, error text default null, transient boolean default false)
 returns void language sql security definer set search_path = '' as $$
   update luma.covers c
   set luma_url = luma_cover_end.luma_url, error = luma_cover_end.error, tries = 0, busy_until = null, updated_at = now(),
-      retry_at = case when luma_cover_end.luma_url is null then
+      retry_at = case when luma_cover_end.error is not null then
         now() + case when transient then interval '5 minutes' else interval '1 day' end end
   where c.source_url = luma_cover_end.source_url
 $$;
 comment on function public.luma_cover_end(text, text, text, boolean) is
-  'luma-drain: the upload''s end: its address on Luma''s CDN, or why it failed and whether that may pass by itself.';
+  'luma-drain: the upload''s end: its address on Luma''s CDN, or why it failed and whether that may pass by itself, or neither: the image is free for the next try at once.';

@@ -22,6 +22,13 @@ stackTest(
   async (stack) => {
     await stack.functions.stop();
     await insertEvent(stack);
+    await until(
+      "pg_net has rung in vain",
+      async () =>
+        (await stack
+          .admin`select from net._http_response where status_code = 503`)
+          .length === 1,
+    );
     stack.functions.start();
     await until(
       "the event is on Luma, by pg_cron's sweep",
@@ -73,6 +80,43 @@ stackTest(
     fault.remove();
     await running;
     assertEquals(simulator.events()[0]!.name, "While leased");
+  },
+);
+
+stackTest(
+  "an acknowledgement and the app's transaction on one event never deadlock",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    const fault = simulator.faults.add({
+      path: "/v1/events/create",
+      hang: true,
+      count: 1,
+    });
+    const running = drain(stack);
+    await fault.waitForHit();
+    await sql.begin(async (app) => {
+      await app`set local lock_timeout = '300ms'`;
+      // The app has the event's row, the acknowledgement comes and wants it too ...
+      await app`update public.canonical_events set current_rsvp_count = 1 where id = ${id}`;
+      fault.remove();
+      await until(
+        "the acknowledgement waits",
+        async () =>
+          (await stack
+            .admin`select from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%luma_acknowledge%'`)
+            .length === 1,
+      );
+      // ... and the app's next write needs the outbox row.
+      await app`update public.canonical_events set title = 'Both' where id = ${id}`;
+    });
+    await running;
+    assertEquals(
+      (await sql`select error from luma.missed_changes`).length,
+      0,
+    );
+    await drain(stack);
+    assertEquals(simulator.events()[0]!.name, "Both");
   },
 );
 
@@ -154,6 +198,20 @@ stackTest(
   },
 );
 
+stackTest(
+  "a transaction above read committed rings too, whatever others did to the bell",
+  async (stack) => {
+    const { sql } = stack;
+    await sql.begin("isolation level repeatable read", async (app) => {
+      await app`select`;
+      await sql`update luma.bell set rung_at = now() where id`;
+      await sql`update luma.bell set rung_at = null where id`;
+      await insertEvent({ sql: app as unknown as Stack["sql"] });
+    });
+    assertEquals(await posts(stack), 1);
+  },
+);
+
 stackTest("a burst of writes makes one post", async (stack) => {
   const { sql } = stack;
   await Promise.all(
@@ -167,6 +225,15 @@ stackTest(
   "while a run is active nobody rings, and the run does not end before it saw every commit",
   async (stack) => {
     const { sql, simulator } = stack;
+    // Counts each run's tries to end; a sequence shows that before the transaction is over.
+    await sql.unsafe(`
+      create sequence luma.tries;
+      alter function luma.try_lock_bell(boolean) rename to try_lock_bell_itself;
+      create function luma.try_lock_bell(exclusive boolean) returns boolean language plpgsql as $$
+      begin
+        perform nextval('luma.tries') where exclusive;
+        return luma.try_lock_bell_itself(exclusive);
+      end $$`);
     await insertEvent(stack);
     const fault = simulator.faults.add({
       path: "/v1/events/create",
@@ -198,7 +265,13 @@ stackTest(
         (await sql`select from public.canonical_events where luma_event_id is not null`)
           .length === 1,
     );
-    // The run finds nothing more, but may not end.
+    // The run finds nothing more, and tries to end, but may not.
+    await until(
+      "the run has tried to end",
+      async () =>
+        (await one(sql`select last_value, is_called from luma.tries`))
+          .is_called,
+    );
     assertEquals(
       (await sql`select from luma.drain_runs where ended_at is null`).length,
       1,

@@ -128,6 +128,32 @@ stackTest("a leased job is claimed by nobody else", async (stack) => {
   assertEquals((await claim(stack, second)).jobs.length, 0);
 });
 
+stackTest(
+  "a change during a call does not give its job to a second drain",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    const fault = simulator.faults.add({
+      path: "/v1/events/create",
+      hang: true,
+      count: 1,
+    });
+    const first = drain(stack);
+    await fault.waitForHit();
+    const before = calls(stack).length;
+    // The most urgent kind of change.
+    await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${id}`;
+    assertEquals((await drain(stack)).done, 0);
+    assertEquals(calls(stack).length, before);
+    fault.remove();
+    await first;
+    await drain(stack);
+    assertEquals(simulator.events().map((event) => event.visibility), [
+      "private",
+    ]);
+  },
+);
+
 stackTest("urgent work is claimed first", async (stack) => {
   const { sql } = stack;
   const cancelled = await insertEvent(stack, { title: "To be cancelled" });

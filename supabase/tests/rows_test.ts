@@ -1,6 +1,18 @@
 /** Rows that Luma would refuse end as dead letters or corrected values, and never block other rows. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { drain, insertEvent, one, passTime, stackTest } from "./testing.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+} from "@std/assert";
+import {
+  calls,
+  drain,
+  insertEvent,
+  one,
+  passTime,
+  stackTest,
+} from "./testing.ts";
 
 const start = new Date(Date.now() + 86_400_000);
 
@@ -212,4 +224,83 @@ stackTest(
     await drain(stack);
     assertEquals(simulator.events().length, 1);
   },
+);
+
+stackTest(
+  "an image that cannot be fetched for now is shown when it can be",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    let up = false;
+    await using images = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      () => up ? new Response(PNG) : new Response("busy", { status: 503 }),
+    );
+    const host = `127.0.0.1:${images.addr.port}`;
+    await stack.functions.setEnv({ COVER_ALLOWED_HOSTS: host });
+    await insertEvent(stack, { cover_image_url: `http://${host}/cover.png` });
+    await drain(stack);
+    const fallback = simulator.events()[0]!.cover_url;
+
+    // Nothing is sent for it while it stays away.
+    const before = calls(stack).length;
+    await sql`select luma.sweep()`;
+    await passTime(stack);
+    await drain(stack);
+    assertEquals(calls(stack).length, before);
+
+    up = true;
+    await sql`update luma.covers set retry_at = now()`;
+    await sql`select luma.sweep()`;
+    await passTime(stack);
+    await drain(stack);
+    assertNotEquals(simulator.events()[0]!.cover_url, fallback);
+    assertEquals((await one(sql`select luma.sweep() as swept`)).swept, 0);
+  },
+);
+
+stackTest(
+  "an image that was given back is free at once, one that failed is not",
+  async ({ sql }) => {
+    const image = "https://images.example.com/1.png";
+    const begin = async () =>
+      (await one(sql`select public.luma_cover_begin(${image}) as begun`)).begun
+        .state;
+    assertEquals(await begin(), "upload");
+    assertEquals(await begin(), "busy");
+    await sql`select public.luma_cover_end(${image})`;
+    assertEquals(await begin(), "upload");
+    await sql`select public.luma_cover_end(${image}, error => 'down', transient => true)`;
+    assertEquals(await begin(), "failed");
+    await sql`update luma.covers set retry_at = now()`;
+    assertEquals(await begin(), "upload");
+    await sql`select public.luma_cover_end(${image}, 'https://images.lumacdn.com/x')`;
+    assertEquals(await begin(), "uploaded");
+  },
+);
+
+stackTest(
+  "an image that kills the function three times is given up, and the event goes on without it",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await insertEvent(stack, {
+      cover_image_url: "https://images.example.com/bomb.webp",
+    });
+    await sql`
+      insert into luma.covers (source_url, tries, busy_until)
+      values ('https://images.example.com/bomb.webp', 3, now() - interval '1 second')`;
+    await drain(stack);
+    assertEquals(simulator.events().length, 1);
+    assertMatch(
+      (await one(sql`select note from luma.event_status`)).note,
+      /bomb\.webp: the function died three times/,
+    );
+  },
+);
+
+/** The smallest PNG: one pixel. */
+const PNG = Uint8Array.from(
+  atob(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  ),
+  (char) => char.charCodeAt(0),
 );

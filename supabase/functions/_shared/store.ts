@@ -25,6 +25,8 @@ export interface Result {
   luma_event_id?: string;
   /** What Luma was told, by Luma's field names. */
   sent?: Record<string, unknown>;
+  /** Columns whose value Luma does not have yet though all else is done: luma.sweep() comes back for them. */
+  pending?: string[];
   /** What of the row could not be shown as it is, for an admin. */
   warning?: string | null;
 }
@@ -199,6 +201,11 @@ export function createStore(
         source_url: sourceUrl,
         luma_url: lumaUrl,
       });
+    },
+
+    /** Gives an image back untried, for whoever needs it next. */
+    coverFreed: async (sourceUrl: string) => {
+      await call("luma_cover_end", { source_url: sourceUrl });
     },
 
     coverFailed: async (

@@ -16,7 +16,10 @@ export class NextRun extends Error {
 
 /** What covers need from outside. */
 export interface CoverDeps {
-  store: Pick<Store, "coverBegin" | "coverUploaded" | "coverFailed">;
+  store: Pick<
+    Store,
+    "coverBegin" | "coverUploaded" | "coverFailed" | "coverFreed"
+  >;
   /** For the app's images. */
   fetch: typeof fetch;
   appUrl: string;
@@ -24,6 +27,13 @@ export interface CoverDeps {
   sleep: (ms: number) => Promise<void>;
   /** True once per run: an image is converted in one second of CPU, of the two that a request has. */
   mayConvert: () => boolean;
+}
+
+/** The best cover there is now. `pending`: a better one may be there later. */
+export interface Cover {
+  url: string | undefined;
+  warnings: string[];
+  pending: boolean;
 }
 
 /** How long to wait for another drain's upload of the same image. */
@@ -40,24 +50,28 @@ export async function resolveCover(
   state: EventState,
   client: Pick<LumaClient, "createUploadUrl" | "uploadImage">,
   deps: CoverDeps,
-): Promise<{ url: string | undefined; warnings: string[] }> {
+): Promise<Cover> {
   const warnings: string[] = [];
+  let pending = false;
   const candidates = coverCandidates({
     coverImageUrl: state.cover_image_url,
     stickerFile: job.culture?.asset_file ?? null,
   }, deps.appUrl);
   for (const source of candidates) {
     const found = await uploadOnce(source, client, deps);
-    if (found.url !== undefined) return { url: found.url, warnings };
+    if (found.url !== undefined) return { url: found.url, warnings, pending };
+    pending ||= found.transient;
     // The sticker and the placeholder are fallbacks: only the host's own image is worth a warning.
     if (source === candidates[0] && state.cover_image_url?.trim()) {
       warnings.push(found.error);
     }
   }
-  return { url: undefined, warnings };
+  return { url: undefined, warnings, pending };
 }
 
-type Found = { url: string; error?: never } | { url?: never; error: string };
+type Found =
+  | { url: string }
+  | { url?: never; error: string; transient: boolean };
 
 async function uploadOnce(
   source: string,
@@ -70,14 +84,18 @@ async function uploadOnce(
       case "uploaded":
         return { url: begin.luma_url };
       case "failed":
-        return { error: begin.error ?? `${source} failed before.` };
+        return {
+          error: begin.error ?? `${source} failed before.`,
+          transient: begin.transient,
+        };
       case "upload":
         return await upload(source, client, deps);
       case "busy":
         await deps.sleep(BUSY_WAIT_MS);
     }
   }
-  return { error: `${source} is still being uploaded by another run.` };
+  const error = `${source} is still being uploaded by another run.`;
+  return { error, transient: true };
 }
 
 async function upload(
@@ -98,14 +116,14 @@ async function upload(
   } catch (error) {
     if (error instanceof CoverError) {
       await deps.store.coverFailed(source, error.message, error.transient);
-      return { error: error.message };
+      return { error: error.message, transient: error.transient };
     }
     if (isRefusedImage(error)) {
       await deps.store.coverFailed(source, error.message, true);
-      return { error: error.message };
+      return { error: error.message, transient: true };
     }
     // Not the image's fault: free it at once for the next try.
-    await deps.store.coverFailed(source, String(error), true);
+    await deps.store.coverFreed(source);
     throw error;
   }
 }

@@ -46,6 +46,10 @@ async function resolve(world: Partial<World>, own: string | null = OWN) {
         log.push(`uploaded ${name(source)} ${url}`);
         return Promise.resolve();
       },
+      coverFreed(source) {
+        log.push(`freed ${name(source)}`);
+        return Promise.resolve();
+      },
       coverFailed(source, error, transient) {
         assert(error.length > 20, error);
         log.push(
@@ -101,7 +105,11 @@ async function resolve(world: Partial<World>, own: string | null = OWN) {
 
 Deno.test("an image is fetched, uploaded and remembered", async () => {
   const { cover, log } = await resolve({ served: { [OWN]: PNG } });
-  assertEquals(cover, { url: "https://images.lumacdn.com/new", warnings: [] });
+  assertEquals(cover, {
+    url: "https://images.lumacdn.com/new",
+    warnings: [],
+    pending: false,
+  });
   assertEquals(log, [
     "begin own",
     "fetch own",
@@ -113,7 +121,11 @@ Deno.test("an image is fetched, uploaded and remembered", async () => {
 
 Deno.test("an image that is remembered costs no call", async () => {
   const { cover, log } = await resolve({ begins: { [OWN]: [UPLOADED] } });
-  assertEquals(cover, { url: UPLOADED.luma_url, warnings: [] });
+  assertEquals(cover, {
+    url: UPLOADED.luma_url,
+    warnings: [],
+    pending: false,
+  });
   assertEquals(log, ["begin own"]);
 });
 
@@ -138,6 +150,7 @@ Deno.test("an image that another run uploads for ever is given up for the next b
   assertEquals(cover, {
     url: UPLOADED.luma_url,
     warnings: [`${OWN} is still being uploaded by another run.`],
+    pending: true,
   });
   assertEquals(log.filter((line) => line === "begin own").length, 20);
 });
@@ -154,6 +167,7 @@ Deno.test("the order is the row's image, the culture's sticker, the placeholder,
       "failed placeholder for good",
     ],
   ]);
+  assertEquals(cover?.pending, false);
   // The host's own image is what somebody can mend.
   assertEquals(cover?.warnings.length, 1);
   assert(cover?.warnings[0]?.includes(OWN), cover?.warnings[0]);
@@ -164,23 +178,59 @@ Deno.test("an event without an image of its own shows the sticker without a warn
   assertEquals(sticker.cover, {
     url: "https://images.lumacdn.com/new",
     warnings: [],
+    pending: false,
   });
   const placeholder = await resolve({ served: { [PLACEHOLDER]: PNG } }, "  ");
   assertEquals(placeholder.cover, {
     url: "https://images.lumacdn.com/new",
     warnings: [],
+    pending: false,
   });
 });
 
 Deno.test("an image that failed before is passed over without a fetch, with what was wrong", async () => {
   const { cover, log } = await resolve({
     begins: {
-      [OWN]: [{ state: "failed", error: "too large" }],
+      [OWN]: [{ state: "failed", error: "too large", transient: false }],
       [STICKER]: [UPLOADED],
     },
   });
-  assertEquals(cover, { url: UPLOADED.luma_url, warnings: ["too large"] });
+  assertEquals(cover, {
+    url: UPLOADED.luma_url,
+    warnings: ["too large"],
+    pending: false,
+  });
   assertEquals(log, ["begin own", "begin sticker"]);
+});
+
+Deno.test("a better cover is pending while what is wrong with it may pass, whichever it is", async () => {
+  const failed = (transient: boolean): CoverBegin[] => [
+    { state: "failed", error: "no image", transient },
+  ];
+  const pending = async (...begins: CoverBegin[][]) => {
+    const [own, sticker, placeholder] = begins;
+    const { cover } = await resolve({
+      begins: {
+        [OWN]: own!,
+        [STICKER]: sticker ?? [UPLOADED],
+        [PLACEHOLDER]: placeholder ?? [UPLOADED],
+      },
+    });
+    return [cover?.url, cover?.pending];
+  };
+  const { luma_url } = UPLOADED;
+  assertEquals(await pending(failed(true)), [luma_url, true]);
+  assertEquals(await pending(failed(false)), [luma_url, false]);
+  assertEquals(await pending(failed(true), failed(false)), [luma_url, true]);
+  assertEquals(await pending(failed(false), failed(true)), [luma_url, true]);
+  assertEquals(await pending(failed(false), failed(false)), [luma_url, false]);
+  const [now, ever] = [true, false].map((transient) =>
+    pending(failed(false), failed(false), failed(transient))
+  );
+  assertEquals(await now, [undefined, true]);
+  assertEquals(await ever, [undefined, false]);
+  // Nothing is better than the row's own image.
+  assertEquals(await pending([UPLOADED], failed(true)), [luma_url, false]);
 });
 
 Deno.test("what is wrong with an image is remembered, and whether it may pass", async () => {
@@ -203,6 +253,7 @@ Deno.test("what is wrong with an image is remembered, and whether it may pass", 
       "begin sticker",
     ]);
     assertEquals([cover?.url, cover?.warnings.length], [UPLOADED.luma_url, 1]);
+    assertEquals(cover?.pending, until === "for now", `${answer}`);
   }
 });
 
@@ -232,7 +283,7 @@ Deno.test("a second conversion is left to the next run, but JPEG and PNG are not
     conversions: 0,
   });
   assert(error instanceof NextRun, String(error));
-  assertEquals(log.filter((line) => line.startsWith("createUploadUrl")), []);
+  assertEquals(log, ["begin own", "fetch own", "freed own"]);
   const plain = await resolve({ served: { [OWN]: PNG }, conversions: 0 });
   assertEquals(plain.cover?.url, "https://images.lumacdn.com/new");
 });
@@ -256,6 +307,7 @@ Deno.test("an image that Luma will not have gives way to the next best, and bloc
     assertEquals(cover?.url, UPLOADED.luma_url);
     assert(cover?.warnings[0]?.includes("answered 4"), cover?.warnings[0]);
     assertEquals(log.slice(-2), ["failed own for now", "begin sticker"]);
+    assertEquals(cover?.pending, true);
   }
 });
 
@@ -276,7 +328,7 @@ Deno.test("trouble with Luma frees the image and fails the job", async () => {
       served: { [OWN]: PNG },
     });
     assertEquals(error, Object.values(trouble)[0]);
-    assertEquals(log.at(-1), "failed own for now");
+    assertEquals(log.at(-1), "freed own");
   }
 });
 

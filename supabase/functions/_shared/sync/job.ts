@@ -61,6 +61,8 @@ export const EventJob = z.object({
   changed: z.array(z.string()).nullable(),
   culture: z.object({ name: text, asset_file: text }).nullable(),
   previous_culture: text,
+  /** The cover that Luma was last told, by its address on Luma's CDN. */
+  luma_cover: text,
 });
 export type EventJob = z.infer<typeof EventJob>;
 
@@ -87,7 +89,11 @@ export const Permits = z.object({ granted: z.number(), wait_ms: z.number() });
 export const CoverBegin = z.discriminatedUnion("state", [
   z.object({ state: z.literal("uploaded"), luma_url: z.string() }),
   z.object({ state: z.literal("busy") }),
-  z.object({ state: z.literal("failed"), error: text }),
+  z.object({
+    state: z.literal("failed"),
+    error: text,
+    transient: z.boolean(),
+  }),
   z.object({ state: z.literal("upload") }),
 ]);
 export type CoverBegin = z.infer<typeof CoverBegin>;

@@ -107,12 +107,13 @@ export function pickChanged(
   const changes = EventChanges.parse(
     Object.fromEntries(picked.map((field) => [field, fields[field]])),
   );
-  const kept = changed === null
-    ? []
-    : picked.filter((field) =>
-      (field === "coordinate" || field === "geo_address_json") &&
-      fields[field] === undefined
-    );
+  const kept = (["coordinate", "geo_address_json"] as const).filter((field) =>
+    fields[field] === undefined &&
+    SOURCES[field].some((column) =>
+      // The type of a place says nothing of its own.
+      column !== "location_type" && changed?.includes(column)
+    )
+  );
   return {
     changes,
     warnings: kept.length === 0 ? warnings : [

@@ -124,6 +124,26 @@ Deno.test("a place that was emptied stays on Luma, and an admin is told", () => 
   assertEquals(pickChanged(event, null).warnings, []);
 });
 
+Deno.test("each column of a place that is empty is told of, but not the type of place by itself", () => {
+  const EMPTY = {
+    lat: null,
+    lng: null,
+    location_name: null,
+    location_raw: null,
+    meeting_point: null,
+  };
+  const warned = (changed: string[]) =>
+    pickChanged(toLumaEvent(stateWith(EMPTY)), changed).warnings.length;
+  for (const column of Object.keys(EMPTY)) {
+    assertEquals(warned([column]), 1, column);
+    assertEquals(warned(["location_type", column]), 1, column);
+  }
+  assertEquals(warned(["location_type"]), 0);
+  // A place that is still there was not emptied.
+  const there = pickChanged(toLumaEvent(STATE), Object.keys(EMPTY));
+  assertEquals(there.warnings, []);
+});
+
 Deno.test("prices are in the currency's smallest unit, with its code in lower case", () => {
   const cases: [number, string | null, number, string][] = [
     [499, "INR", 49900, "inr"],

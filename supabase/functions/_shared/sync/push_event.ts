@@ -13,7 +13,7 @@ import type { LumaClient } from "../luma/client.ts";
 import { LumaError } from "../luma/errors.ts";
 import type { EventChanges } from "../luma/inputs.ts";
 import type { Result, Store } from "../store.ts";
-import { type CoverDeps, resolveCover } from "./cover.ts";
+import { type Cover, type CoverDeps, resolveCover } from "./cover.ts";
 import type { EventJob, EventState } from "./job.ts";
 import * as mapping from "./mapping.ts";
 import { ensureTag } from "./tags.ts";
@@ -121,7 +121,7 @@ async function create(
     ...warnings,
     ...cover.warnings,
     ...textOf(completed),
-  ]);
+  ], cover);
 }
 
 /** Goes on with an event that an earlier attempt created from this very state. */
@@ -179,13 +179,14 @@ async function update(
   const picked = mapping.pickChanged(mapped, changed);
   const price = mapping.ticketPrice(state);
   const reprice = changed === null
-    ? price !== null
+    // A first push that was cut short may have left a paid ticket on what is free now.
+    ? price !== null || job.luma_event_id !== null
     : mapping.ticketChanged(changed);
   const cover = has((fields) => mapping.coverChanged(state, fields))
     ? await coverFor(job, state, deps)
-    : { url: undefined, warnings: [] };
+    : NO_COVER;
   const changes: EventChanges = { ...picked.changes };
-  if (cover.url) changes.cover_url = cover.url;
+  if (cover.url && cover.url !== job.luma_cover) changes.cover_url = cover.url;
   // An event that becomes a paid one is closed until it has its ticket.
   const closed = reprice && price !== null;
   const first = closed
@@ -214,7 +215,7 @@ async function update(
     ...picked.warnings,
     ...cover.warnings,
     ...tagWarnings,
-  ]);
+  ], cover);
 }
 
 /** Private on Luma, or cancelled there if the settings say so. An event that Luma no longer has is hidden enough. */
@@ -243,10 +244,12 @@ async function hide(
   return done(found.id, changes, []);
 }
 
+const NO_COVER: Cover = { url: undefined, warnings: [], pending: false };
+
 async function coverFor(job: EventJob, state: EventState, deps: PushDeps) {
   return deps.covers
     ? await resolveCover(job, state, deps.client, deps.covers)
-    : { url: undefined, warnings: [] };
+    : NO_COVER;
 }
 
 /** Culture `default` is "Other": no tag says that better than none. */
@@ -258,9 +261,15 @@ function done(
   id: string,
   sent: Record<string, unknown>,
   warnings: string[],
+  { pending } = NO_COVER,
 ): Result {
-  const warning = warnings.join(" ") || null;
-  return { outcome: "done", luma_event_id: id, sent, warning };
+  return {
+    outcome: "done",
+    luma_event_id: id,
+    sent,
+    warning: warnings.join(" ") || null,
+    ...(pending ? { pending: ["cover_image_url"] } : {}),
+  };
 }
 
 function textOf({ warning }: Result): string[] {

@@ -25,6 +25,7 @@ const TAGGED = {
 const TICKET_CALLS = [
   "events/ticket-types/list 200",
   "events/ticket-types/create 200",
+  "events/ticket-types/list 200",
   "events/ticket-types/delete 200",
   "events/update 200",
 ];
@@ -115,7 +116,7 @@ Deno.test("a paid event is private until it has its ticket", () =>
       slug: JOB.slug,
     });
     const { id, visibility, ticketTypes } = pushes.event();
-    assertEquals(pushes.body(4), { event_id: id, visibility: "members-only" });
+    assertEquals(pushes.body(5), { event_id: id, visibility: "members-only" });
     assertEquals(visibility, "members-only");
     assertEquals(result.sent?.visibility, "members-only");
     assertEquals(ticketTypes.map(({ type, cents }) => [type, cents]), [
@@ -177,7 +178,7 @@ Deno.test("a paid event that is adopted gets its ticket, tag and visibility", ()
     pushes.simulator.faults.clear();
     pushes.simulator.clearRequests();
     await pushes.push({ ...job, maybe_created: true, create_matches: true });
-    assertEquals(pushes.calls().slice(0, 6), [
+    assertEquals(pushes.calls().slice(0, 7), [
       "entity/lookup 200",
       "events/get 200",
       ...TICKET_CALLS,

@@ -71,6 +71,18 @@ Deno.test("emptied fields are emptied on Luma, and a place that stays there is t
     assert(warning?.includes("still shows the old one"), warning ?? "none");
   }));
 
+Deno.test("another type of place is no place that was emptied", () =>
+  withPushes(async (pushes) => {
+    const nowhere = { location_name: null, location_raw: null };
+    const state = stateWith({ ...nowhere, meeting_point: null });
+    const luma_event_id = await pushes.existing({ state });
+    const push = (changed: string[]) =>
+      pushes.push({ luma_event_id, changed, state });
+    assertEquals((await push(["location_type"])).warning, null);
+    const { warning } = await push(["location_type", "location_name"]);
+    assert(warning?.includes("The place was emptied"), warning ?? "none");
+  }));
+
 Deno.test("another price closes the event while its ticket changes", () =>
   withPushes(async (pushes) => {
     const id = await pushes.existing({ state: paid(499) });
@@ -118,8 +130,20 @@ Deno.test("a paid event that becomes free stays open and gets a free ticket", ()
     assertEquals(pushes.calls(), [
       "events/ticket-types/list 200",
       "events/ticket-types/create 200",
+      "events/ticket-types/list 200",
       "events/ticket-types/delete 200",
     ]);
+    assertEquals(offer(pushes), ["public", "free"]);
+  }));
+
+Deno.test("a first push that was cut short as a paid event, and is free now, ends with a free ticket alone", () =>
+  withPushes(async (pushes) => {
+    pushes.simulator.faults.add({ path: "/v1/events/update", status: 503 });
+    const cutShort = () => pushes.push({ state: paid(499) });
+    await assertRejects(cutShort, LumaError, "503");
+    assertEquals(offer(pushes), ["private", 49900]);
+    pushes.simulator.faults.clear();
+    await pushes.push({ luma_event_id: pushes.event().id });
     assertEquals(offer(pushes), ["public", "free"]);
   }));
 
@@ -182,53 +206,6 @@ Deno.test("a tag that Luma refuses is a warning, and the event is done", () =>
     });
     assertEquals(result.outcome, "done");
     assert(result.warning?.includes("too many tags"), result.warning ?? "none");
-  }));
-
-Deno.test("a cover is sent with the other fields, and what is wrong with it is told", () =>
-  withPushes(async (pushes) => {
-    const begins: string[] = [];
-    let failed = false;
-    pushes.covers = {
-      store: {
-        coverBegin(source) {
-          begins.push(source);
-          return Promise.resolve(
-            failed && begins.length === 1
-              ? { state: "failed" as const, error: "too large" }
-              : {
-                state: "uploaded" as const,
-                luma_url:
-                  "https://images.lumacdn.com/event-defaults/standard.png",
-              },
-          );
-        },
-        coverUploaded: () => Promise.reject(new Error("not reached")),
-        coverFailed: () => Promise.reject(new Error("not reached")),
-      },
-      fetch: () => Promise.reject(new Error("not reached")),
-      appUrl: "https://app.test",
-      coverHosts: [],
-      sleep: () => Promise.resolve(),
-      mayConvert: () => false,
-    };
-    const cover_url = "https://images.lumacdn.com/event-defaults/standard.png";
-    const state = stateWith({ cover_image_url: "https://app.test/a.png" });
-    const id = await pushes.existing({ state });
-    assertEquals(begins, ["https://app.test/a.png"]);
-
-    await pushes.push({ luma_event_id: id, state, changed: ["title"] });
-    assertEquals(begins.length, 1);
-
-    begins.length = 0;
-    failed = true;
-    const result = await pushes.push({
-      luma_event_id: id,
-      state,
-      changed: ["cover_image_url"],
-    });
-    assertEquals(pushes.body(1), { event_id: id, cover_url });
-    assertEquals(result.sent, { cover_url });
-    assertEquals(result.warning, "too large");
   }));
 
 Deno.test("an update of an event that Luma no longer has fails", () =>

@@ -46,6 +46,7 @@ export const JOB: EventJob = {
   changed: null,
   culture: null,
   previous_culture: null,
+  luma_cover: null,
 };
 
 /** What the mapping makes of STATE. */

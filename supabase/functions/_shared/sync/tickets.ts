@@ -18,23 +18,25 @@ export async function ensureTicket(
   price: { cents: number; currency: string } | null,
 ): Promise<void> {
   // Hidden types are not among them: nobody can get those.
-  const types = await client.listTicketTypes(eventId);
+  let types = await client.listTicketTypes(eventId);
   const fits = (type: TicketType) => type.type === (price ? "paid" : "free");
   // The wanted one first: Luma refuses to delete the last visible type.
-  const kept = types.find((type) => fits(type) && samePrice(type, price)) ??
+  let kept = types.find((type) => fits(type) && samePrice(type, price)) ??
     types.find(fits);
   if (!kept) {
-    await client.createTicketType({
+    kept = await client.createTicketType({
       event_id: eventId,
       name: "Ticket",
       type: price ? "paid" : "free",
       ...price,
     });
+    // fetch repeats a call whose connection broke: then Luma has made two, and this is the second.
+    types = await client.listTicketTypes(eventId);
   } else if (price && !samePrice(kept, price)) {
     await client.updateTicketType({ event_ticket_type_id: kept.id, ...price });
   }
   for (const type of types) {
-    if (type.id !== kept?.id) await retire(client, type);
+    if (type.id !== kept.id) await retire(client, type);
   }
 }
 

@@ -55,7 +55,7 @@ async function withEvent(test: (luma: Luma) => Promise<void>) {
 
 Deno.test("a price replaces the free ticket that Luma gives every event", () =>
   withEvent(async ({ ensure, types }) => {
-    assertEquals(await ensure(INR), ["list", "create", "delete"]);
+    assertEquals(await ensure(INR), ["list", "create", "list", "delete"]);
     assertEquals(types(), [["paid", 49900, "inr", "visible"]]);
   }));
 
@@ -82,21 +82,27 @@ Deno.test("another price or currency changes the ticket that there is", () =>
 Deno.test("an event that becomes free gets a free ticket and loses the paid one", () =>
   withEvent(async ({ ensure, types }) => {
     await ensure(INR);
-    assertEquals(await ensure(null), ["list", "create", "delete"]);
+    assertEquals(await ensure(null), ["list", "create", "list", "delete"]);
     assertEquals(types(), [["free", null, null, "visible"]]);
   }));
 
 Deno.test("a ticket type that guests hold is hidden, because Luma does not delete it", () =>
   withEvent(async ({ simulator, eventId, ensure, types }) => {
     simulator.guest.register(eventId, { name: "A", email: "a@example.com" });
-    assertEquals(await ensure(INR), ["list", "create", "delete", "update"]);
+    assertEquals(await ensure(INR), [
+      "list",
+      "create",
+      "list",
+      "delete",
+      "update",
+    ]);
     assertEquals(types(), [
       ["free", null, null, "hidden"],
       ["paid", 49900, "inr", "visible"],
     ]);
     // A hidden type is neither taken for a ticket nor retired once more.
     assertEquals(await ensure(INR), ["list"]);
-    assertEquals(await ensure(null), ["list", "create", "delete"]);
+    assertEquals(await ensure(null), ["list", "create", "list", "delete"]);
   }));
 
 Deno.test("of several paid tickets the one with the right price stays", () =>
@@ -109,6 +115,39 @@ Deno.test("of several paid tickets the one with the right price stays", () =>
       ...INR,
     });
     assertEquals(await ensure(INR), ["list", "delete"]);
+    assertEquals(types(), [["paid", 49900, "inr", "visible"]]);
+  }));
+
+Deno.test("a ticket type that fetch made twice, because the connection broke, is there once in the end", () =>
+  withEvent(async ({ simulator, eventId, types }) => {
+    let repeated = 0;
+    const client = createLumaClient({
+      apiKey: "luma-key-blr",
+      baseUrl: simulator.url,
+      async fetch(input, init) {
+        if (String(input).endsWith("/ticket-types/create")) {
+          await (await fetch(input, init)).body?.cancel();
+          repeated++;
+        }
+        return await fetch(input, init);
+      },
+    });
+    await ensureTicket(client, eventId, INR);
+    assertEquals(repeated, 1);
+    assertEquals(types(), [["paid", 49900, "inr", "visible"]]);
+    await ensureTicket(client, eventId, null);
+    assertEquals(repeated, 2);
+    assertEquals(types(), [["free", null, null, "visible"]]);
+  }));
+
+Deno.test("a ticket type that Luma does not list yet is not created once more", () =>
+  withEvent(async ({ client, eventId, types }) => {
+    const before = await client.listTicketTypes(eventId);
+    const lagging = {
+      ...client,
+      listTicketTypes: () => Promise.resolve(before),
+    };
+    await ensureTicket(lagging, eventId, INR);
     assertEquals(types(), [["paid", 49900, "inr", "visible"]]);
   }));
 
