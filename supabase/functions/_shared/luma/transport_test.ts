@@ -252,13 +252,19 @@ Deno.test("a redirect is not followed, because it would carry the key elsewhere"
 Deno.test("the caller can abort a call, and one aborted before it was sent had no effect", async () => {
   const controller = new AbortController();
   const sent = await errorOf(() =>
-    withRawServer("", "hold", (luma) => {
-      const call = luma.createEventTag({ name: "food" }, {
-        signal: controller.signal,
-      });
-      controller.abort("stopping");
-      return call;
-    })
+    withRawServer(
+      "",
+      "hold",
+      (luma) =>
+        luma.createEventTag({ name: "food" }, { signal: controller.signal }),
+      {
+        fetch(input, init) {
+          const answer = fetch(input, init);
+          controller.abort("stopping");
+          return answer;
+        },
+      },
+    )
   );
   assertEquals([sent.kind, sent.maybeApplied, sent.cause], [
     "network",

@@ -118,9 +118,11 @@ async function upload(
       await deps.store.coverFailed(source, error.message, error.transient);
       return { error: error.message, transient: error.transient };
     }
-    if (isRefusedImage(error)) {
-      await deps.store.coverFailed(source, error.message, true);
-      return { error: error.message, transient: true };
+    const refusal = refusalOf(error);
+    if (refusal) {
+      const { message, transient } = refusal;
+      await deps.store.coverFailed(source, message, transient);
+      return { error: message, transient };
     }
     // Not the image's fault: free it at once for the next try.
     await deps.store.coverFreed(source);
@@ -129,14 +131,20 @@ async function upload(
 }
 
 /**
- * True when Luma answered, but would not have this image. The upload address is not given the key, so its 401
- * and 403 are not about the key either.
+ * Luma answered, but would not have this image: then trying again with the same one is no use. The upload
+ * address is not given the key, so its 401 and 403 are not about the key: it has run out.
  */
-function isRefusedImage(error: unknown): error is LumaError {
-  if (!(error instanceof LumaError) || error.kind !== "http") return false;
-  const statuses = [400, 404, 409, 411, 413, 415, 422];
-  if (error.route.startsWith("PUT ")) statuses.push(401, 403);
-  return statuses.includes(error.status ?? 0);
+function refusalOf(
+  error: unknown,
+): { message: string; transient: boolean } | null {
+  if (!(error instanceof LumaError) || error.kind !== "http") return null;
+  const { message, status, route } = error;
+  if (route.startsWith("PUT ") && (status === 401 || status === 403)) {
+    return { message, transient: true };
+  }
+  return [400, 404, 409, 411, 413, 415, 422].includes(status ?? 0)
+    ? { message, transient: false }
+    : null;
 }
 
 async function uploadable(image: Image, deps: CoverDeps) {

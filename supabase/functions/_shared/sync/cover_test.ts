@@ -291,25 +291,42 @@ Deno.test("a second conversion is left to the next run, but JPEG and PNG are not
 const upload = (status: number, route = "PUT upload_url") =>
   new LumaError({ kind: "http", route, status, lumaMessage: "no" });
 
-Deno.test("an image that Luma will not have gives way to the next best, and blocks nothing", async () => {
-  const refusals = [
-    ...[400, 401, 403, 413].map((status) => ({ uploadImage: upload(status) })),
-    ...[400, 415, 422].map((status) => ({
-      createUploadUrl: upload(status, "POST /v1/images/create-upload-url"),
-    })),
-  ];
-  for (const refusal of refusals) {
-    const { cover, log } = await resolve({
-      ...refusal,
-      served: { [OWN]: PNG },
-      begins: { [STICKER]: [UPLOADED] },
-    });
-    assertEquals(cover?.url, UPLOADED.luma_url);
-    assert(cover?.warnings[0]?.includes("answered 4"), cover?.warnings[0]);
-    assertEquals(log.slice(-2), ["failed own for now", "begin sticker"]);
-    assertEquals(cover?.pending, true);
-  }
-});
+const signing = (status: number) =>
+  upload(status, "POST /v1/images/create-upload-url");
+
+for (
+  const { what, refusals, lasts } of [
+    {
+      what: "an image that Luma will not have",
+      refusals: [
+        ...[400, 413].map((status) => ({ uploadImage: upload(status) })),
+        ...[400, 415, 422].map((status) => ({
+          createUploadUrl: signing(status),
+        })),
+      ],
+      lasts: "for good",
+    },
+    {
+      what: "an image whose upload address has run out",
+      refusals: [401, 403].map((status) => ({ uploadImage: upload(status) })),
+      lasts: "for now",
+    },
+  ]
+) {
+  Deno.test(`${what} gives way to the next best ${lasts}, and blocks nothing`, async () => {
+    for (const refusal of refusals) {
+      const { cover, log } = await resolve({
+        ...refusal,
+        served: { [OWN]: PNG },
+        begins: { [STICKER]: [UPLOADED] },
+      });
+      assertEquals(cover?.url, UPLOADED.luma_url);
+      assert(cover?.warnings[0]?.includes("answered 4"), cover?.warnings[0]);
+      assertEquals(log.slice(-2), [`failed own ${lasts}`, "begin sticker"]);
+      assertEquals(cover?.pending, lasts === "for now");
+    }
+  });
+}
 
 Deno.test("trouble with Luma frees the image and fails the job", async () => {
   const api = "POST /v1/images/create-upload-url";

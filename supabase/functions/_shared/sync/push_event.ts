@@ -12,6 +12,7 @@
 import type { LumaClient } from "../luma/client.ts";
 import { LumaError } from "../luma/errors.ts";
 import type { EventChanges } from "../luma/inputs.ts";
+import type { LumaEvent } from "../luma/types.ts";
 import type { Result, Store } from "../store.ts";
 import { type Cover, type CoverDeps, resolveCover } from "./cover.ts";
 import type { EventJob, EventState } from "./job.ts";
@@ -42,16 +43,24 @@ export async function pushEvent(
   if (state === null || !state.shown) return await hide(job, found, deps);
   if (found.id === null) return await create(job, found.slug, state, deps);
   return found.created
-    ? await adopt(job, found.id, state, deps)
+    ? await adopt(job, found.id, found.cover, state, deps)
     : await update(job, found.id, job.changed, state, deps);
 }
 
 /** Where the event is on Luma. `created`: by an earlier attempt, from the very state that the row has now. */
-type Found = { slug: string; id: string | null; created: boolean };
+interface Found {
+  slug: string;
+  id: string | null;
+  created: boolean;
+  /** The cover it was seen to have. */
+  cover: string | null;
+}
 
 async function find(job: EventJob, deps: PushDeps): Promise<Found> {
-  const { slug, luma_event_id: id } = job;
-  if (id !== null || !job.maybe_created) return { slug, id, created: false };
+  const { slug, luma_event_id: id, luma_cover: cover } = job;
+  if (id !== null || !job.maybe_created) {
+    return { slug, id, created: false, cover };
+  }
   return { ...await lookUp(job, slug, deps), created: job.create_matches };
 }
 
@@ -62,23 +71,23 @@ async function lookUp(
   { client, store }: PushDeps,
 ): Promise<Omit<Found, "created">> {
   const id = await client.lookupSlug(slug);
-  if (id === null) return { slug, id };
-  if (await isOurs(client, id)) {
+  if (id === null) return { slug, id, cover: null };
+  const event = await ours(client, id);
+  if (event) {
     if (!await store.created(job.lease, slug, id)) throw new LeaseLost();
-    return { slug, id };
+    return { slug, id, cover: event.cover_url ?? null };
   }
   const other = await store.slugTaken(job.lease);
   if (other === null) throw new LeaseLost();
-  return { slug: other, id: null };
+  return { slug: other, id: null, cover: null };
 }
 
-async function isOurs(client: LumaClient, id: string): Promise<boolean> {
+/** The event, or null when it is another calendar's: 403, or 404 as if it did not exist. */
+async function ours(client: LumaClient, id: string): Promise<LumaEvent | null> {
   try {
-    await client.getEvent(id);
-    return true;
+    return await client.getEvent(id);
   } catch (error) {
-    // Another calendar's event: 403, or 404 as if it did not exist.
-    if (hasStatus(error, 403, 404)) return false;
+    if (hasStatus(error, 403, 404)) return null;
     throw error;
   }
 }
@@ -124,19 +133,33 @@ async function create(
   ], cover);
 }
 
-/** Goes on with an event that an earlier attempt created from this very state. */
+/**
+ * Goes on with an event that an earlier attempt created from this very state. Only the cover may be another:
+ * it depends on which images could be fetched then.
+ */
 async function adopt(
   job: EventJob,
   id: string,
+  seen: string | null,
   state: EventState,
   deps: PushDeps,
 ): Promise<Result> {
   const { fields, warnings } = mapping.toLumaEvent(state);
+  const cover = await coverFor(job, state, deps);
+  if (cover.url && cover.url !== seen) {
+    await deps.client.updateEvent(id, { cover_url: cover.url });
+  }
   const completed = await complete(job, id, state, deps);
-  return done(id, { ...withoutEmpty(fields), ...completed.sent }, [
+  const sent = {
+    ...withoutEmpty(fields),
+    ...(cover.url && { cover_url: cover.url }),
+    ...completed.sent,
+  };
+  return done(id, sent, [
     ...warnings,
+    ...cover.warnings,
     ...textOf(completed),
-  ]);
+  ], cover);
 }
 
 /** A new event is told only what there is to say. */

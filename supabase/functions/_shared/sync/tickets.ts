@@ -54,6 +54,8 @@ async function retire(client: Client, type: TicketType): Promise<void> {
   try {
     await client.deleteTicketType(type.id);
   } catch (error) {
+    // Gone already: fetch has repeated a call whose connection broke.
+    if (error instanceof LumaError && error.status === 404) return;
     if (!(error instanceof LumaError && error.status === 400)) throw error;
     await client.updateTicketType({
       event_ticket_type_id: type.id,

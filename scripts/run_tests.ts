@@ -1,6 +1,7 @@
 /**
  * `deno task test`: everything that CI checks. Formatting, lint and types first, because they are quick to
  * mend; then all tests, two files at a time; the last line is "N passed, N failed".
+ * (Not named test.ts: `deno test` would take this file for a test, and run itself for ever.)
  *
  *   --postgres npm|auto|<bin dir>   the Postgres to test on, as in `deno task dev`
  *   anything else                   goes to `deno test` (files, --filter …)
