@@ -211,6 +211,6 @@ stackTest(
       stack.sql`select extversion from pg_extension where extname = 'pg_cron'`,
     );
     const seconds = Number(extversion.split(/[.-]/)[1]) >= 5;
-    assertEquals(jobs[1]!.schedule, seconds ? "10 seconds" : "* * * * *");
+    assertEquals(jobs[1]!.schedule, seconds ? "5 seconds" : "* * * * *");
   },
 );
