@@ -9,8 +9,27 @@ returns setof uuid language sql stable set search_path = '' as $$
   -- What is over is left as it is. A link without a row is of an event that was deleted.
   where (e.id is null or coalesce(e.ends_at, e.starts_at) > now())
     and luma.needs_push(e, l)
+    and not exists (
+      select from luma.sync_outbox o
+      where o.entity = 'event' and o.entity_id = coalesce(e.id, l.event_id) and o.version > o.done_version
+    )
 $$;
-comment on function luma.diverged_events() is 'Ids of events whose row and last agreed state differ; most are in the outbox already.';
+comment on function luma.diverged_events() is 'Ids of events whose row and last agreed state differ though nothing of them waits in the outbox.';
+
+create or replace function luma.try_enqueue(entity text, entity_id uuid, priority integer)
+returns boolean language plpgsql
+-- Far below deadlock_timeout: an app's transaction that changes several events may hold this row, and want
+-- one that we have locked already.
+set search_path = '' set lock_timeout = '50ms' as $$
+begin
+  perform luma.enqueue(entity, entity_id, priority);
+  return true;
+exception when lock_not_available then
+  -- Whoever holds it is enqueueing it.
+  return false;
+end
+$$;
+comment on function luma.try_enqueue(text, uuid, integer) is 'Enqueues unless somebody else is doing so; for whoever enqueues many at once.';
 
 create or replace function luma.sweep()
 returns integer language plpgsql set search_path = '' as $$
@@ -23,13 +42,8 @@ begin
     select distinct d.entity, d.entity_id from deleted d
     union
     select 'event', d from luma.diverged_events() d
-    where not exists (
-      select from luma.sync_outbox o
-      where o.entity = 'event' and o.entity_id = d and o.version > o.done_version
-    )
   loop
-    perform luma.enqueue(missed.entity, missed.entity_id, 3);
-    swept := swept + 1;
+    swept := swept + luma.try_enqueue(missed.entity, missed.entity_id, 3)::integer;
   end loop;
   perform luma.show_status(o.entity_id, 'push_failed')
   from luma.sync_outbox o where o.dead_at is not null and o.entity = 'event';

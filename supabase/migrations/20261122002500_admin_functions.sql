@@ -1,22 +1,8 @@
 -- What admins call in SQL.
 
 create or replace function luma.backfill()
-returns integer language plpgsql set search_path = '' as $$
-declare
-  event_id uuid;
-  enqueued integer := 0;
-begin
-  for event_id in
-    select d from luma.diverged_events() d
-    where not exists (
-      select from luma.sync_outbox o where o.entity = 'event' and o.entity_id = d and o.version > o.done_version
-    )
-  loop
-    perform luma.enqueue('event', event_id, 4);
-    enqueued := enqueued + 1;
-  end loop;
-  return enqueued;
-end
+returns integer language sql volatile set search_path = '' as $$
+  select count(*)::integer from luma.diverged_events() d where luma.try_enqueue('event', d, 4)
 $$;
 comment on function luma.backfill() is
   'Enqueues every approved, coming event that Luma does not have as it is, below live traffic. Answers how many. Can be repeated.';

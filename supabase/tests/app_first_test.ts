@@ -3,8 +3,10 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   calls,
   drain,
+  drainInCall,
   insertEvent,
   one,
+  passTime,
   type Stack,
   stackTest,
   until,
@@ -66,19 +68,14 @@ stackTest(
   async (stack) => {
     const { sql, simulator } = stack;
     const id = await insertEvent(stack);
-    const fault = simulator.faults.add({
-      path: "/v1/events/create",
-      hang: true,
-    });
-    const running = drain(stack);
-    await fault.waitForHit();
+    const { drained, release } = await drainInCall(stack, "/v1/events/create");
     // Any lock that it had to wait for would end these with an error.
     await sql.begin(async (app) => {
       await app`set local lock_timeout = '200ms'`;
       await app`update public.canonical_events set title = 'While leased' where id = ${id}`;
     });
-    fault.remove();
-    await running;
+    release();
+    await drained;
     assertEquals(simulator.events()[0]!.name, "While leased");
   },
 );
@@ -88,18 +85,12 @@ stackTest(
   async (stack) => {
     const { sql, simulator } = stack;
     const id = await insertEvent(stack);
-    const fault = simulator.faults.add({
-      path: "/v1/events/create",
-      hang: true,
-      count: 1,
-    });
-    const running = drain(stack);
-    await fault.waitForHit();
+    const { drained, release } = await drainInCall(stack, "/v1/events/create");
     await sql.begin(async (app) => {
       await app`set local lock_timeout = '300ms'`;
       // The app has the event's row, the acknowledgement comes and wants it too ...
       await app`update public.canonical_events set current_rsvp_count = 1 where id = ${id}`;
-      fault.remove();
+      release();
       await until(
         "the acknowledgement waits",
         async () =>
@@ -110,7 +101,7 @@ stackTest(
       // ... and the app's next write needs the outbox row.
       await app`update public.canonical_events set title = 'Both' where id = ${id}`;
     });
-    await running;
+    await drained;
     assertEquals(
       (await sql`select error from luma.missed_changes`).length,
       0,
@@ -154,6 +145,35 @@ stackTest(
     assertEquals(simulator.events()[0]!.name, "Unseen edit");
     // Swept once is enough.
     assertEquals((await one(sql`select luma.sweep() as swept`)).swept, 0);
+  },
+);
+
+stackTest(
+  "a sweep neither waits for the app's transaction nor deadlocks with it",
+  async (stack) => {
+    const { sql } = stack;
+    const [first, second] = [
+      await insertEvent(stack),
+      await insertEvent(stack),
+    ];
+    await drain(stack);
+    await sql`
+      insert into luma.missed_changes (entity, entity_id, error)
+      values ('event', ${first}, 'test'), ('event', ${second}, 'test')`;
+    await sql.begin(async (app) => {
+      await app`set local lock_timeout = '300ms'`;
+      await app`update public.canonical_events set title = 'One' where id = ${first}`;
+      // The one that the app has is left to it.
+      assertEquals((await one(sql`select luma.sweep() as swept`)).swept, 1);
+      await app`update public.canonical_events set title = 'Two' where id = ${second}`;
+    });
+    assertEquals((await sql`select from luma.missed_changes`).length, 0);
+    await passTime(stack);
+    await drain(stack);
+    assertEquals(
+      stack.simulator.events().map((event) => event.name).sort(),
+      ["One", "Two"],
+    );
   },
 );
 
@@ -235,13 +255,7 @@ stackTest(
         return luma.try_lock_bell_itself(exclusive);
       end $$`);
     await insertEvent(stack);
-    const fault = simulator.faults.add({
-      path: "/v1/events/create",
-      hang: true,
-      count: 1,
-    });
-    const running = drain(stack);
-    await fault.waitForHit();
+    const { drained, release } = await drainInCall(stack, "/v1/events/create");
     await stack.admin`delete from net.http_request_queue`;
 
     // A writer that has looked, and stays silent because a run is active, but has not committed yet.
@@ -258,7 +272,7 @@ stackTest(
     });
     await looked.promise;
     assertEquals(await posts(stack), 0);
-    fault.remove();
+    release();
     await until(
       "the first event is acknowledged",
       async () =>
@@ -278,7 +292,7 @@ stackTest(
     );
     committing.resolve();
     await writer;
-    await running;
+    await drained;
     assertEquals(simulator.events().map((event) => event.name).sort(), [
       "Late",
       "Rooftop Jam",

@@ -3,6 +3,7 @@ import { Claim } from "../functions/_shared/sync/job.ts";
 import {
   calls,
   drain,
+  drainInCall,
   insertEvent,
   one,
   passTime,
@@ -133,20 +134,14 @@ stackTest(
   async (stack) => {
     const { sql, simulator } = stack;
     const id = await insertEvent(stack);
-    const fault = simulator.faults.add({
-      path: "/v1/events/create",
-      hang: true,
-      count: 1,
-    });
-    const first = drain(stack);
-    await fault.waitForHit();
+    const { drained, release } = await drainInCall(stack, "/v1/events/create");
     const before = calls(stack).length;
     // The most urgent kind of change.
     await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${id}`;
     assertEquals((await drain(stack)).done, 0);
     assertEquals(calls(stack).length, before);
-    fault.remove();
-    await first;
+    release();
+    await drained;
     await drain(stack);
     assertEquals(simulator.events().map((event) => event.visibility), [
       "private",

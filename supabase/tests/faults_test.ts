@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   calls,
   drain,
+  drainInCall,
   insertEvent,
   one,
   passTime,
@@ -20,18 +21,11 @@ stackTest(
   async (stack) => {
     const { sql, simulator } = stack;
     await insertEvent(stack, { culture: "food" });
-    const fault = simulator.faults.add({
-      path: CREATE,
-      when: "after",
-      hang: true,
-      count: 1,
-    });
-    const killed = drain(stack).catch(() => {});
-    await fault.waitForHit();
+    const { drained, release } = await drainInCall(stack, CREATE, "after");
     assertEquals(simulator.events().length, 1);
     await stack.functions.kill("luma-drain", "SIGKILL");
-    await killed;
-    fault.remove();
+    await drained.catch(() => {});
+    release();
     await passTime(stack);
 
     await drain(stack);

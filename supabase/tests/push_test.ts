@@ -7,6 +7,7 @@ import {
 import {
   calls,
   drain,
+  drainInCall,
   insertEvent,
   one,
   passTime,
@@ -121,16 +122,10 @@ stackTest(
   async (stack) => {
     const { sql, simulator } = stack;
     const id = await insertEvent(stack);
-    const hold = simulator.faults.add({
-      path: "/v1/events/create",
-      hang: true,
-      count: 1,
-    });
-    const running = drain(stack);
-    await hold.waitForHit();
+    const { drained, release } = await drainInCall(stack, "/v1/events/create");
     await sql`update public.canonical_events set title = 'Changed meanwhile' where id = ${id}`;
-    hold.remove();
-    await running;
+    release();
+    await drained;
     assertEquals(simulator.events().map((event) => event.name), [
       "Changed meanwhile",
     ]);

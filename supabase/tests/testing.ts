@@ -80,6 +80,25 @@ export async function drain(
   return summary;
 }
 
+/** A drain that hangs in its next call to this path, until `release()`. */
+export async function drainInCall(
+  stack: Stack,
+  path: string,
+  when: "before" | "after" = "before",
+): Promise<{ drained: Promise<unknown>; release: () => void }> {
+  const fault = stack.simulator.faults.add({
+    path,
+    when,
+    hang: true,
+    count: 1,
+  });
+  const drained = drain(stack);
+  // Looked at by who awaits it; a drain that is killed in its call is none of the test's errors.
+  drained.catch(() => {});
+  await fault.waitForHit();
+  return { drained, release: () => fault.remove() };
+}
+
 /** The one row that a query answers. */
 export async function one(query: PromiseLike<Row[]>): Promise<Row> {
   const rows = await query;

@@ -1,5 +1,21 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
+import { type Env, EnvError, readEnv } from "./env.ts";
+
+/** Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. */
+export function serve(
+  handle: (request: Request, env: Env) => Promise<Response>,
+): void {
+  Deno.serve((request) => {
+    try {
+      return handle(request, readEnv());
+    } catch (error) {
+      if (!(error instanceof EnvError)) throw error;
+      console.error(error.message);
+      return json({ error: error.message }, 503);
+    }
+  });
+}
 
 /** A JSON answer. */
 export function json(body: unknown, status = 200): Response {

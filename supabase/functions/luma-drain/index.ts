@@ -5,20 +5,11 @@
  * pg_net holds up every other call of the project until this one answers; with ?wait=1 it answers when the
  * run is over, with its summary.
  */
-import { type Env, EnvError, readEnv } from "../_shared/env.ts";
-import { json, refuse, runInBackground } from "../_shared/http.ts";
+import { json, refuse, runInBackground, serve } from "../_shared/http.ts";
 import { createStore, StoreError } from "../_shared/store.ts";
 import { drain } from "../_shared/sync/drain.ts";
 
-Deno.serve(async (request) => {
-  let env: Env;
-  try {
-    env = readEnv();
-  } catch (error) {
-    if (!(error instanceof EnvError)) throw error;
-    console.error(error.message);
-    return json({ error: error.message }, 503);
-  }
+serve(async (request, env) => {
   const refused = refuse(request, env.syncSecret);
   if (refused) return refused;
 

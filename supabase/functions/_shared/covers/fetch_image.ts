@@ -1,3 +1,4 @@
+import { readBounded } from "../read_bounded.ts";
 import { allowedUrl } from "./allowed_host.ts";
 import { CoverError, shownUrl } from "./cover_error.ts";
 import { type Image, imageType } from "./image.ts";
@@ -119,34 +120,22 @@ async function readBody(
   url: string,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () =>
-    new CoverError(
+  const told = Number(response.headers.get("content-length"));
+  if (told > maxBytes) await response.body?.cancel();
+  const bytes = told > maxBytes
+    ? null
+    : await readBounded(response.body, maxBytes);
+  if (!bytes) {
+    throw new CoverError(
       "too_large",
       `The cover at ${url} is larger than ${maxBytes} bytes. Upload a smaller image.`,
     );
-  if (Number(response.headers.get("content-length")) > maxBytes) {
-    await response.body?.cancel();
-    throw tooLarge();
   }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  // Counted while reading, because content-length may be missing, wrong or that of a compressed body.
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw tooLarge();
-    chunks.push(chunk);
-  }
-  if (size === 0) {
+  if (bytes.length === 0) {
     throw new CoverError(
       "empty",
       `The cover at ${url} has no content. Upload the image again.`,
     );
-  }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
   }
   return bytes;
 }

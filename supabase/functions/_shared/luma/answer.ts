@@ -1,5 +1,7 @@
 /** Reading what Luma answers: bodies within a bound, its error messages, and its rate-limit headers. */
 
+import { readBounded } from "../read_bounded.ts";
+
 /**
  * The largest body taken from Luma. A page of events with long descriptions stays far below it; without a
  * bound, one runaway answer would end an Edge Function at its memory limit.
@@ -16,21 +18,8 @@ export interface RateLimitState {
 
 /** The body as text, or null when it is longer than MAX_BODY_BYTES (the rest is not read). */
 export async function readBody(response: Response): Promise<string | null> {
-  if (!response.body) return "";
-  const reader = response.body.getReader();
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  while (true) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.length;
-    if (size > MAX_BODY_BYTES) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
-  }
-  return await new Blob(chunks).text();
+  const bytes = await readBounded(response.body, MAX_BODY_BYTES);
+  return bytes && new TextDecoder().decode(bytes);
 }
 
 /** The JSON value in a text, or undefined when it is not JSON. */

@@ -11,6 +11,7 @@
 import { z } from "zod";
 import type { Env } from "../env.ts";
 import { json } from "../http.ts";
+import { readBounded } from "../read_bounded.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type Delivery, type Store, StoreError } from "../store.ts";
 
@@ -73,7 +74,10 @@ async function receive(
       "No webhook secret is set. Set the function secret LUMA_<CALENDAR KEY>_WEBHOOK_SECRET, for example LUMA_BLR_WEBHOOK_SECRET, to the secret of that calendar's webhook on Luma.",
     );
   }
-  const body = await readBody(request);
+  const body = await readBounded(request.body, MAX_BODY_BYTES);
+  if (!body) {
+    throw new Refusal(413, `The body is larger than ${MAX_BODY_BYTES} bytes.`);
+  }
   const verified = await verifySignature({
     body,
     header: request.headers.get("webhook-signature"),
@@ -90,23 +94,6 @@ async function receive(
     sent_at: verified.sentAt.toISOString(),
     ...eventIn(envelope),
   });
-}
-
-/** Counted while reading: content-length may be missing or untrue. */
-async function readBody(request: Request): Promise<Uint8Array> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_BODY_BYTES) {
-      throw new Refusal(
-        413,
-        `The body is larger than ${MAX_BODY_BYTES} bytes.`,
-      );
-    }
-    chunks.push(chunk);
-  }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** Luma OpenAPI, webhooks: every delivery is `{type, data}`. */
