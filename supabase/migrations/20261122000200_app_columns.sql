@@ -1,6 +1,9 @@
 -- Columns that the app added to its tables over time. An old database may lack some of them; adding a
 -- column with a constant default writes no row and holds its lock for a moment only.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 alter table public.calendars
   add column if not exists type text default 'ical';
 
@@ -29,3 +32,5 @@ alter table public.canonical_events
   add column if not exists external_rsvp_url text,
   add column if not exists luma_event_id text,
   add column if not exists cover_image_url text;
+
+reset lock_timeout;

@@ -1,6 +1,9 @@
 -- The app's own triggers, created only where they are missing: the live database has its own versions,
 -- which stay as they are.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 do $$
 begin
   if to_regprocedure('public.update_canonical_events_updated_at()') is null then
@@ -68,3 +71,5 @@ begin
   end if;
 end
 $$;
+
+reset lock_timeout;

@@ -1,30 +1,40 @@
 -- The columns of the integration plan, for the app to read.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 alter table public.canonical_events
   add column if not exists meeting_url text,
   add column if not exists visibility text default 'public',
   add column if not exists luma_sync_status text,
   add column if not exists luma_synced_at timestamptz;
 
--- Named apart from the columns so that a database where somebody added a column by hand gets the check too;
--- `not valid` because such a database may hold rows that break it, and a full check would lock the table.
+-- Named apart from the columns, so that a database where somebody added a column by hand gets the checks too.
+-- `not valid` spares the table a scan under a lock, but any later write of a row is checked: a database with
+-- rows that break a check goes without it, because the app must still be able to write them.
 do $$
+declare
+  rule record;
+  broken boolean;
 begin
-  if not exists (select from pg_constraint where conname = 'canonical_events_meeting_url_is_address') then
-    alter table public.canonical_events
-      add constraint canonical_events_meeting_url_is_address
-      check (meeting_url is null or meeting_url ~* '^https?://[^[:space:]/?#@]+\.[^[:space:]]+$') not valid;
-  end if;
-  if not exists (select from pg_constraint where conname = 'canonical_events_visibility_known') then
-    alter table public.canonical_events
-      add constraint canonical_events_visibility_known
-      check (visibility in ('public', 'members-only', 'private')) not valid;
-  end if;
-  if not exists (select from pg_constraint where conname = 'canonical_events_luma_sync_status_known') then
-    alter table public.canonical_events
-      add constraint canonical_events_luma_sync_status_known
-      check (luma_sync_status in ('pushed', 'pulled', 'push_failed', 'synced')) not valid;
-  end if;
+  for rule in
+    select * from (values
+      ('canonical_events_meeting_url_is_address',
+       $check$meeting_url is null or meeting_url = '' or meeting_url ~* '^https?://[^[:space:]/?#@]+\.[^[:space:]]+$'$check$),
+      ('canonical_events_visibility_known',
+       $check$visibility in ('public', 'members-only', 'private')$check$),
+      ('canonical_events_luma_sync_status_known',
+       $check$luma_sync_status in ('pushed', 'pulled', 'push_failed', 'synced')$check$)
+    ) r (name, condition)
+    where not exists (select from pg_constraint c where c.conname = r.name)
+  loop
+    execute format('select exists (select from public.canonical_events where not (%s))', rule.condition) into broken;
+    if broken then
+      raise warning 'luma: check % was left out, because rows of canonical_events break it: %', rule.name, rule.condition;
+    else
+      execute format('alter table public.canonical_events add constraint %I check (%s) not valid', rule.name, rule.condition);
+    end if;
+  end loop;
 end
 $$;
 
@@ -67,3 +77,5 @@ comment on column public.calendars.fence_radius_km is 'Events closer to the cent
 
 create unique index if not exists calendars_one_luma_default
   on public.calendars (luma_is_default) where luma_is_default;
+
+reset lock_timeout;

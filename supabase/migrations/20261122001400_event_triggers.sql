@@ -4,6 +4,9 @@
 -- Row-level with `when`, not statement-level with transition tables: those are filled and compared for every
 -- write, so each count update would pay. The other way round it is only a bulk edit that pays a little more.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 create table if not exists luma.missed_changes (
   id bigint generated always as identity primary key,
   missed_at timestamptz not null default clock_timestamp(),
@@ -31,8 +34,10 @@ returns trigger language plpgsql
 -- The app's roles have no rights in schema luma; the trigger acts for them.
 security definer set search_path = '' as $$
 declare
-  event public.canonical_events := coalesce(new, old);
+  event public.canonical_events;
 begin
+  -- Here and not where it is declared: an error there would be outside this block's handler.
+  event := coalesce(new, old);
   -- Set by this project's own writes of what Luma told: sending it back would be an echo.
   if current_setting('luma.applying', true) = 'on' then
     return null;
@@ -78,3 +83,5 @@ for each row when (
   )
 )
 execute function luma.enqueue_event();
+
+reset lock_timeout;

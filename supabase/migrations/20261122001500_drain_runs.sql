@@ -24,11 +24,15 @@ comment on table luma.drain_runs is 'One row for each run of luma-drain. ended_a
 create table if not exists luma.bell (
   id boolean primary key default true check (id),
   rung_at timestamptz,
+  unanswered integer not null default 0,
+  request_id bigint,
   problem text
 );
 alter table luma.bell enable row level security;
 insert into luma.bell default values on conflict do nothing;
 comment on table luma.bell is 'One row: when the drain was last rung for without having started yet, and why it could not be rung for.';
+comment on column luma.bell.unanswered is 'Rings since a run last started.';
+comment on column luma.bell.request_id is 'pg_net''s id of the last ring; net._http_response has the answer for some hours.';
 
 create or replace function luma.try_lock_bell(exclusive boolean)
 returns boolean language sql volatile set search_path = ''
@@ -56,6 +60,7 @@ returns void language plpgsql set search_path = '' as $$
 declare
   functions_url text := luma.secret('luma_functions_url');
   sync_secret text := luma.secret('luma_sync_secret');
+  posted bigint;
   missing text := concat_ws(' and ',
     case when functions_url is null then 'luma_functions_url' end,
     case when sync_secret is null then 'luma_sync_secret' end);
@@ -76,17 +81,39 @@ begin
     ) where id and asks;
     return;
   end if;
-  perform net.http_post(
+  posted := net.http_post(
     url := rtrim(functions_url, '/') || '/luma-drain',
     body := '{}'::jsonb,
     headers := jsonb_build_object('content-type', 'application/json', 'x-luma-sync-secret', sync_secret),
     -- luma-drain answers at once; one slow call would hold up every other pg_net call of the project.
     timeout_milliseconds := 5000
   );
-  update luma.bell set rung_at = clock_timestamp(), problem = null where id and asks;
+  update luma.bell b
+  set rung_at = clock_timestamp(), unanswered = b.unanswered + 1, request_id = posted, problem = null
+  where b.id and asks;
 end
 $$;
 comment on function luma.ring() is 'Has pg_net call luma-drain after this transaction commits, unless another transaction is doing so.';
+
+create or replace function luma.drain_problem()
+returns text language sql stable set search_path = '' as $$
+  select case
+    when b.problem is not null then b.problem
+    when b.unanswered >= 2 then format(
+      'luma-drain was rung for %s times without starting. The last answer: %s', b.unanswered,
+      coalesce((
+        select coalesce(r.error_msg, r.status_code || ' ' || left(r.content, 300))
+        from net._http_response r where r.id = b.request_id
+      ), 'none yet')
+    )
+    when (
+      select bool_and(last_runs.ended_at is null and last_runs.alive_until < now())
+      from (select r.* from luma.drain_runs r order by r.started_at desc limit 3) last_runs
+    ) then 'The last runs of luma-drain ended without a word: see its log.'
+  end
+  from luma.bell b
+$$;
+comment on function luma.drain_problem() is 'Why the drain does not run, as far as the database can tell, or null.';
 
 create or replace function luma.kick()
 returns void language plpgsql set search_path = '' as $$

@@ -82,3 +82,5 @@ end
 $$;
 comment on function public.luma_take_permits(text, integer) is
   'luma-drain: takes permits for calls. {granted, wait_ms}: with none granted, ask again after wait_ms.';
+
+select luma.restrict_access();

@@ -110,6 +110,8 @@ begin
     update luma.event_links l set create_lease = null, create_state = null
     where l.event_id = o.entity_id and l.create_lease = o.lease and l.luma_event_id is null;
   end if;
+  -- It may have been made private before it failed: what Luma shows of it is not agreed on any more.
+  update luma.event_links l set row_base = l.row_base - 'visibility' where l.event_id = o.entity_id;
   if outcome = 'dead' then
     perform luma.bury(o, error);
   elsif outcome = 'retry' then
@@ -146,7 +148,9 @@ $$;
 comment on function public.luma_release(uuid[]) is 'luma-drain: gives back jobs for which no call was made.';
 
 create or replace function public.luma_renew(run_id uuid)
-returns setof uuid language sql security definer set search_path = '' as $$
+returns setof uuid language sql security definer
+-- Far below deadlock_timeout: the app may hold one of these rows and want another. The next beat renews.
+set search_path = '' set lock_timeout = '50ms' as $$
   update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds'
   where r.id = run_id and r.ended_at is null;
   update luma.sync_outbox o
@@ -155,3 +159,5 @@ returns setof uuid language sql security definer set search_path = '' as $$
   returning o.lease
 $$;
 comment on function public.luma_renew(uuid) is 'luma-drain: prolongs its run and its leases. Answers the leases that it still holds.';
+
+select luma.restrict_access();

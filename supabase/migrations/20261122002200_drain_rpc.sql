@@ -28,7 +28,7 @@ declare
   run_id uuid;
 begin
   insert into luma.drain_runs (alive_until) values (clock_timestamp() + interval '15 seconds') returning id into run_id;
-  update luma.bell b set rung_at = null where b.rung_at is not null;
+  update luma.bell b set rung_at = null, unanswered = 0 where b.rung_at is not null or b.unanswered > 0;
   perform luma.route_jobs();
   return jsonb_build_object(
     'run_id', run_id, 'mode', luma.mode(), 'problems', luma.note_missing_keys(keys),
@@ -132,3 +132,5 @@ returns void language sql security definer set search_path = '' as $$
   where s.rate_limit is distinct from excluded.rate_limit
 $$;
 comment on function public.luma_note_rate_limit(text, integer) is 'luma-drain: X-RateLimit-Limit as Luma told it.';
+
+select luma.restrict_access();

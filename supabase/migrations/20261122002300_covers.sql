@@ -57,3 +57,5 @@ returns void language sql security definer set search_path = '' as $$
 $$;
 comment on function public.luma_cover_end(text, text, text, boolean) is
   'luma-drain: the upload''s end: its address on Luma''s CDN, or why it failed and whether that may pass by itself, or neither: the image is free for the next try at once.';
+
+select luma.restrict_access();

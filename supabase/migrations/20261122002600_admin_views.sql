@@ -19,11 +19,16 @@ select e.id as event_id, e.title, e.submission_status, e.starts_at,
     else 'hidden on Luma'
   end as status,
   case
-    when o.version > o.done_version then coalesce(o.last_error, s.problem, case luma.mode() when 'off' then 'the mode is off' end)
+    when o.version > o.done_version then coalesce(
+      o.last_error, s.problem,
+      case when s.paused_until > now() then format('the calendar is paused by %s until %s', s.paused_by, s.paused_until) end,
+      case luma.mode() when 'off' then 'the mode is off' when 'dry_run' then 'the mode is dry_run' end,
+      luma.drain_problem()
+    )
     when l.luma_event_id is null then luma.why_not_created(e)
     else l.warning
   end as note,
-  coalesce(l.calendar, o.calendar) as calendar, l.luma_event_id, 'https://luma.com/' || l.slug as luma_url,
+  coalesce(l.calendar, o.calendar) as calendar, l.luma_event_id, case when l.luma_event_id is not null then 'https://luma.com/' || l.slug end as luma_url,
   l.synced_at, o.due_at, o.attempts
 from public.canonical_events e
 left join luma.event_links l on l.event_id = e.id
@@ -45,6 +50,6 @@ select luma.mode() as mode,
     ))
    from public.calendars c left join luma.calendar_state s on s.luma_key = c.luma_key
    where c.luma_key is not null) as calendars,
-  (select b.problem from luma.bell b) as problem
+  luma.drain_problem() as problem
 from luma.sync_outbox o;
 comment on view luma.health is 'One row: the queue, the calendars and what is wrong.';

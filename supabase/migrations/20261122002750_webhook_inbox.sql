@@ -82,3 +82,5 @@ end
 $$;
 comment on function public.luma_receive_webhook(text, text, text, text, timestamptz, text, text) is
   'luma-webhook: stores a verified delivery (payload_json: its body) and links our own new event (luma_event_id and slug, for event.* types). Answers stored, or seen for a repeat.';
+
+select luma.restrict_access();

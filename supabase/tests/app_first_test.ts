@@ -55,6 +55,30 @@ stackTest(
   },
 );
 
+stackTest(
+  "health says why a drain that is rung for does not run",
+  async (stack) => {
+    const { sql } = stack;
+    await stack.functions.setEnv({ LUMA_SYNC_SECRET: "another" });
+    await insertEvent(stack);
+    await until("it is rung for again, in vain", async () => {
+      // What five seconds without an answer do.
+      await sql`update luma.bell set rung_at = rung_at - interval '6 seconds' where id`;
+      await sql`select luma.tick()`;
+      return /rung for \d+ times.*401.*LUMA_SYNC_SECRET/.test(
+        (await one(sql`select problem from luma.health`)).problem ?? "",
+      );
+    });
+    const { note } = await one(sql`select note from luma.event_status`);
+    assertMatch(note, /LUMA_SYNC_SECRET/);
+
+    await stack.functions.setEnv({ LUMA_SYNC_SECRET: stack.syncSecret });
+    await drain(stack);
+    assertEquals((await one(sql`select problem from luma.health`)).problem, null);
+  },
+  { bell: true, cron: false },
+);
+
 stackTest("the app's write commits while pg_net is broken", async (stack) => {
   await stack.admin`alter table net.http_request_queue rename to gone`;
   await insertEvent(stack);

@@ -222,8 +222,8 @@ function timezone(value: string | null, warnings: string[]): string {
   const name = value?.trim();
   if (!name) return DEFAULT_TIMEZONE;
   try {
-    // Intl also takes offsets like +05:30; Luma wants an IANA name.
-    if (/^[+-]/.test(name)) throw new RangeError();
+    // Intl also takes offsets (+05:30) and abbreviations (IST, which is three places); Luma wants an IANA name.
+    if (!/^[a-z]+\/|^(utc|gmt)$/i.test(name)) throw new RangeError();
     const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: name })
       .resolvedOptions();
     // Intl does not mind letter case, and calls some zones by an old name (Asia/Calcutta).

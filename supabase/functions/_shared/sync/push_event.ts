@@ -200,7 +200,7 @@ async function update(
     changed === null || test(changed);
   const mapped = mapping.toLumaEvent(state);
   const picked = mapping.pickChanged(mapped, changed);
-  const price = mapping.ticketPrice(state);
+  const price = await priceOrHide(id, state, deps);
   const reprice = changed === null
     // A first push that was cut short may have left a paid ticket on what is free now.
     ? price !== null || job.luma_event_id !== null
@@ -239,6 +239,22 @@ async function update(
     ...cover.warnings,
     ...tagWarnings,
   ], cover);
+}
+
+/** The price. An event that should be paid for but has no usable price is closed before that is reported. */
+async function priceOrHide(
+  id: string,
+  state: EventState,
+  { client }: PushDeps,
+) {
+  try {
+    return mapping.ticketPrice(state);
+  } catch (error) {
+    if (error instanceof mapping.RowError) {
+      await client.updateEvent(id, { visibility: "private" });
+    }
+    throw error;
+  }
 }
 
 /** Private on Luma, or cancelled there if the settings say so. An event that Luma no longer has is hidden enough. */

@@ -145,7 +145,6 @@ Deno.test("a row that cannot be shown costs no call", () =>
   withPushes(async (pushes) => {
     const rows = [
       stateWith({ title: " " }),
-      stateWith({ is_ticketed: true }),
       stateWith({ ends_at: STATE.starts_at }),
     ];
     for (const state of rows) {
@@ -153,7 +152,19 @@ Deno.test("a row that cannot be shown costs no call", () =>
       const linked = () => pushes.push({ state, luma_event_id: "evt-1" });
       await assertRejects(linked, RowError);
     }
+    const unpriced = stateWith({ is_ticketed: true });
+    await assertRejects(() => pushes.push({ state: unpriced }), RowError);
     assertEquals(pushes.calls(), []);
+  }));
+
+Deno.test("an event that is there but has lost its price is closed before that is reported", () =>
+  withPushes(async (pushes) => {
+    const id = await pushes.existing({});
+    const state = stateWith({ is_ticketed: true });
+    const job = { state, luma_event_id: id, changed: ["is_ticketed"] };
+    await assertRejects(() => pushes.push(job), RowError, "ticket_price");
+    assertEquals(pushes.calls(), ["events/update 200"]);
+    assertEquals(pushes.event().visibility, "private");
   }));
 
 Deno.test("an event whose create was never answered is adopted, and nothing is sent twice", () =>
