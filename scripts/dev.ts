@@ -28,7 +28,10 @@ where canonical_uid = 'community-dev-1' returning title;
 
 -- Edited, its Luma event follows:
 update canonical_events set title = 'Rooftop drum circle, now with tea', updated_at = now()
-where canonical_uid = 'community-dev-1' returning luma_event_id, external_rsvp_url;`;
+where canonical_uid = 'community-dev-1';
+
+-- And what has become of it, a second later:
+select title, status, note, luma_url from luma.event_status where title like 'Rooftop drum%';`;
 
 /** The flags, or an Error that names the one it does not know. */
 function readFlags(args: string[]): { help: boolean; postgres: string } {
@@ -74,7 +77,9 @@ Up after ${
 
   Postgres ${version}   psql "${url}"
                   with ${
-    pgCron === "real" ? "the real pg_cron" : "a stand-in for pg_cron"
+    pgCron === "real"
+      ? "the real pg_cron (before its 1.5 a lost ring or a retry waits for the next minute)"
+      : "a stand-in for pg_cron"
   }
   Data API        ${stack.url}/rest/v1
     secret key    ${stack.secretKey}
@@ -83,7 +88,7 @@ Up after ${
     x-luma-sync-secret: ${stack.syncSecret}
   Simulated Luma  ${stack.simulator.url}
 
-Three statements to try, in psql:
+Statements to try, in psql or any other client:
 
 ${STATEMENTS}
 
