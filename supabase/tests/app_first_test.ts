@@ -74,7 +74,10 @@ stackTest(
 
     await stack.functions.setEnv({ LUMA_SYNC_SECRET: stack.syncSecret });
     await drain(stack);
-    assertEquals((await one(sql`select problem from luma.health`)).problem, null);
+    assertEquals(
+      (await one(sql`select problem from luma.health`)).problem,
+      null,
+    );
   },
   { bell: true, cron: false },
 );

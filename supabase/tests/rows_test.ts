@@ -178,7 +178,9 @@ stackTest(
   },
 );
 
-stackTest("an event that is on Luma and is to be paid for, but has no price, is closed until that is mended", async (stack) => {
+stackTest(
+  "an event that is on Luma and is to be paid for, but has no price, is closed until that is mended",
+  async (stack) => {
     const { sql, simulator } = stack;
     await insertEvent(stack);
     await drain(stack);
@@ -186,12 +188,16 @@ stackTest("an event that is on Luma and is to be paid for, but has no price, is 
     await passTime(stack);
     await drain(stack);
     assertEquals(simulator.events()[0]!.visibility, "private");
-    assertMatch((await one(sql`select error from luma.dead_letters`)).error, /ticket_price/);
+    assertMatch(
+      (await one(sql`select error from luma.dead_letters`)).error,
+      /ticket_price/,
+    );
     await sql`update public.canonical_events set is_ticketed = false`;
     await passTime(stack);
     await drain(stack);
     assertEquals(simulator.events()[0]!.visibility, "public");
-});
+  },
+);
 
 stackTest("a culture that changes changes the tag", async (stack) => {
   const { sql, simulator } = stack;
