@@ -71,6 +71,7 @@ begin
     if o.lease is not null then
       -- Due and still leased: the drain that held it died or was cut short.
       perform luma.log_attempt(o, 'lease_expired', null, null);
+      perform luma.doubt(o);
       o.crashes := o.crashes + 1;
       if o.crashes >= settings.max_crashes then
         perform luma.bury(o, format(

@@ -19,6 +19,17 @@ end
 $$;
 comment on function luma.lock_leased(uuid) is 'Locks the event and the outbox row of a lease, in this order. Null when nobody holds the lease any more.';
 
+create or replace function luma.doubt(o luma.sync_outbox)
+returns void language sql set search_path = ''
+begin atomic
+  -- What was being sent may have arrived. If the row goes back to what was agreed on before, that has to count
+  -- as a change, so it leaves the base; visibility with it, because a push may close an event for a while.
+  update luma.event_links l
+  set row_base = l.row_base - (luma.changed_fields((o).lease_state, l.row_base) || 'visibility'::text)
+  where l.event_id = (o).entity_id and l.row_base is not null and (o).lease_state is not null;
+end;
+comment on function luma.doubt(luma.sync_outbox) is 'After an attempt that did not end well: nothing that it may have sent is agreed on any more.';
+
 create or replace function luma.finish(o luma.sync_outbox, outcome text, calls jsonb)
 returns void language plpgsql set search_path = '' as $$
 begin

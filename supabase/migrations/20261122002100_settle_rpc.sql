@@ -110,8 +110,7 @@ begin
     update luma.event_links l set create_lease = null, create_state = null
     where l.event_id = o.entity_id and l.create_lease = o.lease and l.luma_event_id is null;
   end if;
-  -- It may have been made private before it failed: what Luma shows of it is not agreed on any more.
-  update luma.event_links l set row_base = l.row_base - 'visibility' where l.event_id = o.entity_id;
+  perform luma.doubt(o);
   if outcome = 'dead' then
     perform luma.bury(o, error);
   elsif outcome = 'retry' then
@@ -141,11 +140,12 @@ begin
   for o in select * from luma.sync_outbox s where s.lease = any (leases) for update loop
     update luma.event_links l set create_lease = null, create_state = null
     where l.event_id = o.entity_id and l.create_lease = o.lease and l.luma_event_id is null;
+    perform luma.doubt(o);
     perform luma.put_back(o, now(), false, o.last_error);
   end loop;
 end
 $$;
-comment on function public.luma_release(uuid[]) is 'luma-drain: gives back jobs for which no call was made.';
+comment on function public.luma_release(uuid[]) is 'luma-drain: gives back jobs that it has no time, or no permit, to finish.';
 
 create or replace function public.luma_renew(run_id uuid)
 returns setof uuid language sql security definer

@@ -324,3 +324,40 @@ stackTest(
     assertEquals(simulator.events().length, 1);
   },
 );
+
+for (const how of ["answer was lost", "drain was killed"]) {
+  stackTest(
+    `an edit whose ${how} and that is taken back does not stay on Luma`,
+    async (stack) => {
+      const { sql, simulator } = stack;
+      await insertEvent(stack, { title: "First" });
+      await drain(stack);
+      await passTime(stack);
+      await sql`update public.canonical_events set title = 'Second'`;
+      await passTime(stack);
+      if (how === "answer was lost") {
+        const lost = simulator.faults.add({
+          path: "/v1/events/update",
+          when: "after",
+          status: 500,
+        });
+        await drain(stack);
+        lost.remove();
+      } else {
+        const { drained, release } = await drainInCall(
+          stack,
+          "/v1/events/update",
+          "after",
+        );
+        await stack.functions.kill("luma-drain", "SIGKILL");
+        await drained.catch(() => {});
+        release();
+      }
+      assertEquals(simulator.events()[0]!.name, "Second");
+      await sql`update public.canonical_events set title = 'First'`;
+      await passTime(stack);
+      await drain(stack);
+      assertEquals(simulator.events()[0]!.name, "First");
+    },
+  );
+}
