@@ -107,7 +107,8 @@ begin
   if not force and exists (
     select from luma.sync_outbox o
     where o.version > o.done_version and o.dead_at is null and o.lease is null
-      and o.calendar = any (calendars) and luma.calendar_ready(o.calendar)
+      -- Without a calendar yet: enqueued since this transaction began, so later than its now().
+      and (o.calendar is null or (o.calendar = any (calendars) and luma.calendar_ready(o.calendar)))
       and o.due_at between now() and now() + interval '3 seconds' and luma.mode() = 'live'
   ) then
     return 'soon';

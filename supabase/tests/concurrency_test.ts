@@ -80,6 +80,22 @@ stackTest(
   },
 );
 
+stackTest(
+  "a run does not end on an event that was enqueued while it was ending",
+  async (stack) => {
+    const { sql } = stack;
+    const run = await startRun(stack);
+    const end = await sql.begin(async (ending) => {
+      await ending`select now()`;
+      await insertEvent(stack);
+      return await one(
+        ending`select public.luma_drain_end(${run}, '{blr,zo_events}', 0, 'empty', false) as end`,
+      );
+    });
+    assertEquals(end.end, "soon");
+  },
+);
+
 stackTest("a stale lease can settle nothing", async (stack) => {
   const { sql } = stack;
   await insertEvent(stack);
