@@ -44,7 +44,6 @@ export interface Failure {
   status?: number | null;
   message: string;
   retry_after?: number | null;
-  maybe_applied: boolean;
 }
 
 type Functions = Database["public"]["Functions"];

@@ -14,20 +14,18 @@ export async function toFailure(
     return {
       kind: "invalid_row",
       message: error.message,
-      maybe_applied: false,
     };
   }
   if (!(error instanceof LumaError)) {
-    // A defect of ours, or the database out of reach. What was sent before it is not known here.
+    // A defect of ours, or the database out of reach.
     const message = error instanceof Error ? error.message : String(error);
-    return { kind: "internal", message, maybe_applied: true };
+    return { kind: "internal", message };
   }
   const failure: Failure = {
     kind: error.kind,
     status: error.status,
     message: error.message,
     retry_after: error.retryAfterSeconds,
-    maybe_applied: error.maybeApplied,
   };
   if (error.status === 401 || error.status === 403) {
     const keyName = `LUMA_${calendar.toUpperCase()}_API_KEY`;

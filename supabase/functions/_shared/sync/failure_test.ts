@@ -25,7 +25,6 @@ Deno.test("a row that cannot be shown is told in its own words, without asking L
   assertEquals(await toFailure(new RowError("title is empty"), "blr", client), {
     kind: "invalid_row",
     message: "title is empty",
-    maybe_applied: false,
   });
   assertEquals(client.asked, []);
 });
@@ -34,7 +33,6 @@ Deno.test("an error of another kind may have happened after a call", async () =>
   for (const error of [new TypeError("x is not a function"), "x is not a"]) {
     const failure = await toFailure(error, "blr", luma(works));
     assertEquals(failure.kind, "internal");
-    assertEquals(failure.maybe_applied, true);
     assertStringIncludes(failure.message, "x is not a");
   }
 });
@@ -50,12 +48,11 @@ Deno.test("every kind of LumaError keeps its kind, status and words", async () =
     status: null,
     message: "POST /v1/events/update took longer than 10 s",
     retry_after: null,
-    maybe_applied: true,
   });
   for (const kind of ["network", "invalid_response"] as const) {
     const error = new LumaError({ kind, route: "GET /v1/x", sent: false });
     const failure = await toFailure(error, "blr", luma(works));
-    assertEquals([failure.kind, failure.maybe_applied], [kind, false]);
+    assertEquals(failure.kind, kind);
   }
   const limited = new LumaError({
     kind: "http",
@@ -68,10 +65,9 @@ Deno.test("every kind of LumaError keeps its kind, status and words", async () =
     status: 429,
     message: "POST /v1/events/update answered 429",
     retry_after: 37,
-    maybe_applied: false,
   });
   const failed = await toFailure(http(502), "blr", luma(works));
-  assertEquals([failed.status, failed.maybe_applied], [502, true]);
+  assertEquals(failed.status, 502);
 });
 
 Deno.test("401 is the key's trouble: the message names its setting and how to go on", async () => {
