@@ -29,7 +29,7 @@ stackTest(
     release();
     await passTime(stack);
 
-    await drain(stack);
+    await untilDrained(stack);
     // fetch repeats the request that was killed, so that another drain may have the job: it ends all the same.
     await until(
       "the work is done",
@@ -44,12 +44,10 @@ stackTest(
     assertEquals(row.luma_sync_status, "pushed");
     // What the killed drain had still to do is done.
     assertEquals(simulator.events()[0]!.tags.map((tag) => tag.name), ["Food"]);
-    assertEquals(
-      (await sql`select outcome from luma.attempts order by id`).map((a) =>
-        a.outcome
-      ),
-      ["lease_expired", "done"],
-    );
+    const outcomes = (await sql`select outcome from luma.attempts order by id`)
+      .map(({ outcome }) => outcome);
+    assertEquals([...new Set(outcomes)], ["lease_expired", "done"]);
+    assertEquals(outcomes.filter((outcome) => outcome === "done").length, 1);
   },
 );
 
@@ -101,6 +99,20 @@ for (const when of ["before", "after"] as const) {
       );
     },
   );
+}
+
+/**
+ * Drains until nothing is left. A claim that a killed drain had under way may still lease the job, to nobody:
+ * that lease has to run out as well.
+ */
+async function untilDrained(stack: Stack): Promise<void> {
+  await until("nothing is left to do", async () => {
+    await passTime(stack);
+    await drain(stack);
+    const waiting = await stack.sql`
+      select from luma.sync_outbox where version > done_version`;
+    return waiting.length === 0;
+  });
 }
 
 /** A drain whose create took effect though its answer was lost, and who could not look it up. */
@@ -351,10 +363,8 @@ for (const how of ["answer was lost", "drain was killed"]) {
       await sql`update public.canonical_events set title = 'First'`;
       await passTime(stack);
       await drain(stack);
-      await until(
-        "Luma holds what the row says",
-        () => simulator.events()[0]!.name === "First",
-      );
+      await untilDrained(stack);
+      assertEquals(simulator.events()[0]!.name, "First");
     },
   );
 }
