@@ -1,33 +1,15 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { Claim } from "../functions/_shared/sync/job.ts";
 import {
   calls,
+  claimEvents,
   drain,
   drainInCall,
   insertEvent,
   one,
   passTime,
-  type Stack,
   stackTest,
+  startRun,
 } from "./testing.ts";
-
-/** A drain with the keys of both calendars, as SQL sees it: a run of its own. */
-async function startRun({ sql }: Pick<Stack, "sql">): Promise<string> {
-  const { start } = await one(
-    sql`select public.luma_drain_start('{blr,zo_events}') as start`,
-  );
-  return start.run_id;
-}
-
-async function claim(
-  { sql }: Pick<Stack, "sql">,
-  run: string,
-): Promise<Claim> {
-  const { claim } = await one(
-    sql`select public.luma_claim(${run}, '{blr,zo_events}', 10) as claim`,
-  );
-  return Claim.parse(claim);
-}
 
 for (const drains of [2, 8]) {
   stackTest(
@@ -100,10 +82,10 @@ stackTest("a stale lease can settle nothing", async (stack) => {
   const { sql } = stack;
   await insertEvent(stack);
   const first = await startRun(stack);
-  const job = (await claim(stack, first)).jobs[0]!;
+  const job = (await claimEvents(stack, first))[0]!;
   await passTime(stack);
   const second = await startRun(stack);
-  const again = (await claim(stack, second)).jobs[0]!;
+  const again = (await claimEvents(stack, second))[0]!;
   assert(job.lease !== again.lease);
 
   const result = JSON.stringify({
@@ -141,8 +123,8 @@ stackTest("a stale lease can settle nothing", async (stack) => {
 stackTest("a leased job is claimed by nobody else", async (stack) => {
   await insertEvent(stack);
   const [first, second] = [await startRun(stack), await startRun(stack)];
-  assertEquals((await claim(stack, first)).jobs.length, 1);
-  assertEquals((await claim(stack, second)).jobs.length, 0);
+  assertEquals((await claimEvents(stack, first)).length, 1);
+  assertEquals((await claimEvents(stack, second)).length, 0);
 });
 
 stackTest(
@@ -174,7 +156,7 @@ stackTest("urgent work is claimed first", async (stack) => {
   await sql`update public.canonical_events set title = 'Edited' where id = ${edited}`;
   await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${cancelled}`;
   await passTime(stack);
-  const { jobs } = await claim(stack, await startRun(stack));
+  const jobs = await claimEvents(stack, await startRun(stack));
   assertEquals(
     jobs.map((job) => job.state?.title),
     [

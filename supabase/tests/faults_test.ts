@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   calls,
   drain,
+  drainAll,
   drainInCall,
   insertEvent,
   one,
@@ -28,7 +29,7 @@ stackTest(
     await drained.catch(() => {});
     release();
 
-    await untilDrained(stack);
+    await drainAll(stack);
     assertEquals(simulator.events().length, 1);
     assertEquals(creates(stack), 1);
     const row = await one(sql`select * from public.canonical_events`);
@@ -91,20 +92,6 @@ for (const when of ["before", "after"] as const) {
       );
     },
   );
-}
-
-/**
- * Drains until nothing is left. A claim that a killed drain had under way may still lease the job, to nobody:
- * that lease has to run out as well.
- */
-async function untilDrained(stack: Stack): Promise<void> {
-  await until("nothing is left to do", async () => {
-    await passTime(stack);
-    await drain(stack);
-    const waiting = await stack.sql`
-      select from luma.sync_outbox where version > done_version`;
-    return waiting.length === 0;
-  });
 }
 
 /** A drain whose create took effect though its answer was lost, and who could not look it up. */
@@ -355,7 +342,7 @@ for (const how of ["answer was lost", "drain was killed"]) {
       await sql`update public.canonical_events set title = 'First'`;
       await passTime(stack);
       await drain(stack);
-      await untilDrained(stack);
+      await drainAll(stack);
       assertEquals(simulator.events()[0]!.name, "First");
     },
   );

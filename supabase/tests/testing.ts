@@ -1,5 +1,10 @@
 /** What the tests on the real stack share. */
 import type { Row } from "postgres";
+import {
+  Claim,
+  type EventJob,
+  type GuestsJob,
+} from "../functions/_shared/sync/job.ts";
 import { startStack } from "../../scripts/stack/mod.ts";
 import type { Stack, StackOptions } from "../../scripts/stack/mod.ts";
 
@@ -99,6 +104,96 @@ export async function drainInCall(
   return { drained, release: () => fault.remove() };
 }
 
+/** A drain with the keys of both calendars, as SQL sees it: a run of its own. */
+export async function startRun({ sql }: Pick<Stack, "sql">): Promise<string> {
+  const { start } = await one(
+    sql`select public.luma_drain_start('{blr,zo_events}') as start`,
+  );
+  return start.run_id;
+}
+
+/** What a run is given by one claim. */
+export async function claim(
+  { sql }: Pick<Stack, "sql">,
+  run: string,
+  maxJobs = 10,
+): Promise<Claim> {
+  const { claim } = await one(
+    sql`select public.luma_claim(${run}, '{blr,zo_events}', ${maxJobs}) as claim`,
+  );
+  return Claim.parse(claim);
+}
+
+/** The events that a claim gives. */
+export async function claimEvents(
+  stack: Pick<Stack, "sql">,
+  run: string,
+): Promise<EventJob[]> {
+  const { jobs } = await claim(stack, run);
+  return jobs.filter((job) => job.entity === "event");
+}
+
+/** The batches of RSVPs that a claim gives. */
+export async function claimGuests(
+  stack: Pick<Stack, "sql">,
+  run: string,
+): Promise<GuestsJob[]> {
+  const { jobs } = await claim(stack, run);
+  return jobs.filter((job) => job.entity === "guests");
+}
+
+/** Inserts users u1, u2, … with addresses u1@example.com, …; answers their ids. */
+export async function insertUsers(
+  { sql }: Pick<Stack, "sql">,
+  count: number,
+): Promise<string[]> {
+  await sql`
+    insert into public.users (id, name, email)
+    select 'u' || n, 'User ' || n, 'u' || n || '@example.com' from generate_series(1, ${count}::int) n
+    on conflict do nothing`;
+  return Array.from({ length: count }, (_, n) => `u${n + 1}`);
+}
+
+/** An RSVP as the app writes it: one row a user and event, inserted or updated. */
+export async function rsvp(
+  { sql }: Pick<Stack, "sql">,
+  eventId: string,
+  userId: string,
+  status: string,
+): Promise<void> {
+  const changed = await sql`
+    update public.event_rsvps set status = ${status} where event_id = ${eventId} and user_id = ${userId}`;
+  if (changed.count > 0) return;
+  await sql`
+    insert into public.event_rsvps (event_id, user_id, status) values (${eventId}, ${userId}, ${status})`;
+}
+
+/** The guest list of the one Luma event, by e-mail, without the part after the @. */
+export function guestList(
+  { simulator }: Pick<Stack, "simulator">,
+  lumaEventId = simulator.events()[0]?.id ?? "",
+): Record<string, string> {
+  const guests = simulator.event(lumaEventId)?.guests ?? [];
+  return Object.fromEntries(
+    guests.map((guest) => [
+      guest.user_email.split("@")[0]!,
+      guest.approval_status,
+    ]).sort(),
+  );
+}
+
+/** Drains until nothing is left, past every lease, delay and spacing. */
+export async function drainAll(stack: Stack): Promise<void> {
+  await until("nothing is left to do", async () => {
+    await passTime(stack);
+    await drain(stack);
+    const waiting = await stack.sql`
+      select from luma.sync_outbox where version > done_version and dead_at is null
+      union all select from luma.rechecks`;
+    return waiting.length === 0;
+  });
+}
+
 /** The one row that a query answers. */
 export async function one(query: PromiseLike<Row[]>): Promise<Row> {
   const rows = await query;
@@ -124,6 +219,8 @@ export async function until(
 /** Lets every lease run out and every retry delay end, as time would. */
 export async function passTime({ sql }: Pick<Stack, "sql">): Promise<void> {
   await sql`update luma.sync_outbox set due_at = now() - interval '1 second' where due_at > now()`;
+  await sql`update luma.event_links set guests_due_at = now() where guests_due_at > now()`;
+  await sql`update luma.rechecks set due_at = now() where due_at > now()`;
   await sql`update luma.drain_runs set alive_until = now() where ended_at is null`;
 }
 

@@ -415,6 +415,10 @@ export type Database = {
       };
       "luma_release": { Args: { "leases": (string)[] }; Returns: undefined };
       "luma_renew": { Args: { "run_id": string }; Returns: string[] };
+      "luma_settle_guests": {
+        Args: { "event_id": string; "results_json": string };
+        Returns: string[];
+      };
       "luma_slug_taken": { Args: { "lease": string }; Returns: string };
       "luma_take_permits": {
         Args: { "calendar": string; "wanted": number };

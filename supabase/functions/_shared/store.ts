@@ -46,6 +46,19 @@ export interface Failure {
   retry_after?: number | null;
 }
 
+/** One guest's outcome, as luma_settle_guests() takes it. */
+export interface GuestSettlement {
+  lease: string;
+  outcome: "done" | "dry_run" | "failed" | "released";
+  /** What Luma holds now, for `done`; null when it has no such guest. */
+  status?: string | null;
+  luma_guest_id?: string | null;
+  failure?: Failure;
+  /** The call that failed may have taken effect. */
+  maybe_applied?: boolean;
+  calls: CallRecord[];
+}
+
 type Functions = Database["public"]["Functions"];
 
 /** A verified webhook delivery, as luma_receive_webhook() takes it. */
@@ -160,6 +173,13 @@ export function createStore(
           calls,
         }),
       }) as string | null,
+
+    /** Answers the leases that could not be settled just now, because the app is writing their RSVPs. */
+    settleGuests: async (eventId: string, settlements: GuestSettlement[]) =>
+      await call("luma_settle_guests", {
+        event_id: eventId,
+        results_json: JSON.stringify(settlements),
+      }) as string[],
 
     /** Gives back jobs for which nothing was done. */
     release: async (leases: string[]): Promise<void> => {

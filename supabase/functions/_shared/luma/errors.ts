@@ -62,3 +62,12 @@ function describe(facts: LumaErrorFacts): string {
   const said = facts.lumaMessage ? `: ${facts.lumaMessage}` : "";
   return `${facts.route} answered ${facts.status}${said}`;
 }
+
+/** True for an answer of Luma's with one of these HTTP statuses. */
+export function hasStatus(
+  error: unknown,
+  ...statuses: number[]
+): error is LumaError {
+  return error instanceof LumaError && error.kind === "http" &&
+    statuses.includes(error.status ?? 0);
+}

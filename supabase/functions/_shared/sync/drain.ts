@@ -11,10 +11,12 @@ import type { CallRecord, Store } from "../store.ts";
 import { NextRun } from "./cover.ts";
 import { dryRunFetch } from "./dry_run.ts";
 import { toFailure } from "./failure.ts";
-import type { Claim, EventJob } from "./job.ts";
-import { Leases } from "./leases.ts";
+import type { Claim, EventJob, GuestsJob, Job } from "./job.ts";
+import { LeaseLost, Leases } from "./leases.ts";
 import { OutOfTime, Permits } from "./permits.ts";
-import { LeaseLost, pushEvent } from "./push_event.ts";
+import { pushEvent } from "./push_event.ts";
+import { pushGuests } from "./push_guests.ts";
+import { settleGuests } from "./settle_guests.ts";
 
 /** What a run needs from outside. */
 export interface DrainDeps {
@@ -27,7 +29,7 @@ export interface DrainDeps {
   log: (message: string) => void;
 }
 
-/** What a run did; `ended` is why it stopped. */
+/** What a run did, counted in events and RSVPs; `ended` is why it stopped. */
 export interface DrainSummary {
   mode: "off" | "dry_run" | "live";
   done: number;
@@ -155,10 +157,10 @@ class Run {
     for (const [calendar, count] of Object.entries(claim.permits)) {
       this.#permits.add(calendar, count, askedAt);
     }
-    this.#leases.add(claim.jobs.map((job) => job.lease), askedAt);
+    this.#leases.add(claim.jobs.flatMap(leasesOf), askedAt);
     for (const job of claim.jobs) {
       const work = this.#work(job, claim.mode === "dry_run").finally(() => {
-        this.#leases.drop(job.lease);
+        leasesOf(job).forEach((lease) => this.#leases.drop(lease));
         this.#inFlight.delete(work);
       });
       this.#inFlight.add(work);
@@ -166,11 +168,15 @@ class Run {
     return claim;
   }
 
-  async #work(job: EventJob, dryRun: boolean): Promise<void> {
+  async #work(job: Job, dryRun: boolean): Promise<void> {
     const calls: CallRecord[] = [];
     try {
       const client = this.#client(job, calls, dryRun);
-      await this.#push(job, client, calls, dryRun);
+      if (job.entity === "event") {
+        await this.#pushEvent(job, client, calls, dryRun);
+      } else {
+        await this.#pushGuests(job, client, calls, dryRun);
+      }
     } catch (error) {
       // The database is out of reach, or the lease was lost: there is nobody to tell, and the lease expires.
       const reason = error instanceof Error ? error.message : String(error);
@@ -180,7 +186,23 @@ class Run {
     }
   }
 
-  async #push(
+  async #pushGuests(
+    job: GuestsJob,
+    client: LumaClient,
+    calls: CallRecord[],
+    dryRun: boolean,
+  ): Promise<void> {
+    const { store, sleep, log } = this.deps;
+    const results = await pushGuests(job, client, calls);
+    await settleGuests(job, results, { client, store, sleep, log, dryRun });
+    const count = (outcome: string) =>
+      results.filter((result) => result.outcome === outcome).length;
+    this.summary.done += count("done");
+    this.summary.failed += count("failed");
+    this.summary.released += count("released");
+  }
+
+  async #pushEvent(
     job: EventJob,
     client: LumaClient,
     calls: CallRecord[],
@@ -231,7 +253,7 @@ class Run {
   }
 
   /** A client for one job: every call takes a permit under a lease that outlasts it, and is written down. */
-  #client(job: EventJob, calls: CallRecord[], dryRun: boolean): LumaClient {
+  #client(job: Job, calls: CallRecord[], dryRun: boolean): LumaClient {
     const { env, fetch } = this.deps;
     const apiKey = env.apiKeys.get(job.calendar);
     if (!apiKey) {
@@ -252,7 +274,7 @@ class Run {
         let usableUntil: number;
         do {
           usableUntil = await this.#permits.take(job.calendar);
-          await this.#leases.ensure(job.lease, CALL_TIMEOUT_MS);
+          await this.#leases.ensure(leasesOf(job), CALL_TIMEOUT_MS);
           // Prolonging the lease may have taken longer than the permit is good for.
         } while (this.deps.now() >= usableUntil);
       },
@@ -270,6 +292,12 @@ class Run {
       this.deps.log(error.message)
     );
   }
+}
+
+function leasesOf(job: Job): string[] {
+  return job.entity === "event"
+    ? [job.lease]
+    : job.guests.map((guest) => guest.lease);
 }
 
 /** A fetch that writes down each call: route, when, how long, and the status if there was one. */

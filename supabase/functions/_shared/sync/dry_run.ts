@@ -16,6 +16,12 @@ const ANSWERS: Record<string, unknown> = {
     name: "Ticket",
     type: "paid",
   },
+  "GET /v1/events/guests/get": {
+    id: "gst-dry-run",
+    user_email: "",
+    approval_status: "invited",
+  },
+  "GET /v1/events/guests/list": { entries: [], has_more: false },
   "POST /v1/events/cancel/request": {
     cancellation_token: "dry-run",
     is_paid: false,

@@ -1,5 +1,6 @@
 /** The shapes that the database's luma_* functions answer, checked at the edge. */
 import { z } from "zod";
+import { SETTABLE_STATUSES } from "../luma/types.ts";
 
 const text = z.string().nullable();
 /**
@@ -66,6 +67,37 @@ export const EventJob = z.object({
 });
 export type EventJob = z.infer<typeof EventJob>;
 
+/** One guest of a batch: what `luma.guest_need()` said of its RSVP, and the lease of that RSVP's job. */
+export const GuestJob = z.object({
+  rsvp_id: z.string(),
+  lease: z.string(),
+  email: z.string(),
+  name: text,
+  /** What Luma should hold. */
+  wanted: z.enum(SETTABLE_STATUSES),
+  /** What both sides last agreed on; null when Luma was never told, or nobody knows. */
+  agreed: z.enum(SETTABLE_STATUSES).nullable(),
+  /** An earlier call about this guest may or may not have taken effect: look before calling. */
+  in_doubt: z.boolean(),
+  luma_guest_id: text,
+});
+export type GuestJob = z.infer<typeof GuestJob>;
+
+/** Leased RSVPs of one event, as `luma.guests_job()` describes them. */
+export const GuestsJob = z.object({
+  entity: z.literal("guests"),
+  /** The event's id. */
+  id: z.string(),
+  calendar: z.string(),
+  luma_event_id: z.string(),
+  send_email: z.boolean(),
+  guests: z.array(GuestJob),
+});
+export type GuestsJob = z.infer<typeof GuestsJob>;
+
+export const Job = z.discriminatedUnion("entity", [EventJob, GuestsJob]);
+export type Job = z.infer<typeof Job>;
+
 export const Mode = z.enum(["off", "dry_run", "live"]);
 export type Mode = z.infer<typeof Mode>;
 
@@ -78,7 +110,7 @@ export const DrainStart = z.object({
 
 export const Claim = z.object({
   mode: Mode,
-  jobs: z.array(EventJob),
+  jobs: z.array(Job),
   permits: z.record(z.string(), z.number()),
   wait_ms: z.number().nullable(),
 });

@@ -1,6 +1,10 @@
 /** The leases of one run, kept alive while it works. */
 import type { Store } from "../store.ts";
-import { LeaseLost } from "./push_event.ts";
+
+/** Somebody else holds the job now: stop, and settle nothing. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
 
 /** What leases need from outside; `now` is a monotonic clock in milliseconds. */
 export interface LeaseDeps {
@@ -32,12 +36,14 @@ export class Leases {
   }
 
   /**
-   * Makes sure that the lease is held for another `ms`: a call that lasts longer than its lease could
+   * Makes sure that the leases are held for another `ms`: a call that lasts longer than its lease could
    * overwrite what the next holder has sent. Throws LeaseLost.
    */
-  async ensure(lease: string, ms: number): Promise<void> {
+  async ensure(leases: readonly string[], ms: number): Promise<void> {
     const enough = () =>
-      (this.#heldUntil.get(lease) ?? 0) - this.#deps.now() >= ms;
+      leases.every((lease) =>
+        (this.#heldUntil.get(lease) ?? 0) - this.#deps.now() >= ms
+      );
     if (!enough()) await this.renew();
     if (!enough()) throw new LeaseLost();
   }

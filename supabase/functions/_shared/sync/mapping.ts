@@ -1,5 +1,5 @@
 /**
- * The one place that turns an event's row into what Luma holds. Pure: no calls, no clock.
+ * The one place that turns rows into what Luma holds. Pure: no calls, no clock.
  * Values that Luma would refuse are corrected, with a warning for an admin, where there is one obvious
  * correction; where there is none, RowError says what to mend.
  */
@@ -21,6 +21,9 @@ const DEFAULT_TIMEZONE = "Asia/Kolkata";
 
 /** Luma shows an event without an end as one without a length; the app means "open end". */
 const DEFAULT_DURATION_MS = 2 * 60 * 60 * 1000;
+
+/** Longer than names are; what is longer is a mistake, and Luma could refuse a whole call for it. */
+const MAX_GUEST_NAME = 100;
 
 /** Which columns each field of Luma is made of. `cover_url` is added by the caller, who uploads it. */
 const SOURCES: Record<
@@ -153,6 +156,15 @@ export function ticketPrice(
   return { cents, currency: currency.toLowerCase() };
 }
 
+/** A guest as guests/add takes it. Luma keeps the name that a person already has there (OpenAPI, guests/add). */
+export function toLumaGuest(
+  { email, name }: { email: string; name: string | null },
+): { email: string; name?: string } {
+  // By code points: half of an emoji is no text.
+  const shown = [...oneLine(name)].slice(0, MAX_GUEST_NAME).join("").trim();
+  return shown ? { email, name: shown } : { email };
+}
+
 /** True when the changed columns concern the ticket. */
 export function ticketChanged(changed: readonly string[]): boolean {
   return TICKET_COLUMNS.some((column) => changed.includes(column));
@@ -191,14 +203,18 @@ function instant(column: string, value: string | null): Date {
 function clean(text: string | null): string {
   return (text ?? "").replace(/\r\n?/g, "\n").replace(
     // deno-lint-ignore no-control-regex
-    /[\u0000-\u0008\u000b-\u001f\u007f]/g,
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g,
     "",
   ).trim();
 }
 
+function oneLine(text: string | null): string {
+  return clean(text).replace(/\s+/g, " ");
+}
+
 function title(value: string | null): string {
   // Luma's document names no longest title, so a long one is sent whole: cutting it here would be a guess.
-  const name = clean(value).replace(/\s+/g, " ");
+  const name = oneLine(value);
   if (!name) throw new RowError("title is empty: give the event a title.");
   return name;
 }
@@ -262,7 +278,7 @@ function address(state: EventState): Input["geo_address_json"] {
     state.location_name,
     state.location_raw,
     state.meeting_point,
-  ].map((text) => clean(text).replace(/\s+/g, " "));
+  ].map(oneLine);
   const place = name && raw && !raw.toLowerCase().startsWith(name.toLowerCase())
     ? `${name}, ${raw}`
     : raw || name || "";

@@ -10,20 +10,16 @@
  * should be, so that repeating it changes nothing.
  */
 import type { LumaClient } from "../luma/client.ts";
-import { LumaError } from "../luma/errors.ts";
+import { hasStatus } from "../luma/errors.ts";
 import type { EventChanges } from "../luma/inputs.ts";
 import type { LumaEvent } from "../luma/types.ts";
 import type { Result, Store } from "../store.ts";
 import { type Cover, type CoverDeps, resolveCover } from "./cover.ts";
 import type { EventJob, EventState } from "./job.ts";
+import { LeaseLost } from "./leases.ts";
 import * as mapping from "./mapping.ts";
 import { ensureTag } from "./tags.ts";
 import { ensureTicket } from "./tickets.ts";
-
-/** Somebody else holds the job now: stop, and settle nothing. */
-export class LeaseLost extends Error {
-  override readonly name = "LeaseLost";
-}
 
 /** What pushing needs from outside. */
 export interface PushDeps {
@@ -313,9 +309,4 @@ function done(
 
 function textOf({ warning }: Result): string[] {
   return warning ? [warning] : [];
-}
-
-function hasStatus(error: unknown, ...statuses: number[]): boolean {
-  return error instanceof LumaError && error.kind === "http" &&
-    statuses.includes(error.status ?? 0);
 }

@@ -8,7 +8,7 @@ import { LumaError } from "../luma/errors.ts";
 import type { EventJob } from "./job.ts";
 import { RowError } from "./mapping.ts";
 import { OutOfTime } from "./permits.ts";
-import { LeaseLost } from "./push_event.ts";
+import { LeaseLost } from "./leases.ts";
 import {
   OTHER_SLUG,
   type Pushes,

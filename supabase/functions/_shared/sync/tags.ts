@@ -1,6 +1,6 @@
 /** The event's culture as a tag of its Luma calendar. */
 import type { LumaClient } from "../luma/client.ts";
-import { LumaError } from "../luma/errors.ts";
+import { hasStatus } from "../luma/errors.ts";
 
 type Client = Pick<
   LumaClient,
@@ -41,12 +41,7 @@ async function refusal(call: Promise<unknown>): Promise<string[]> {
     await call;
     return [];
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    if (!hasStatus(error, 400, 404, 409, 422)) throw error;
     return [error.message];
   }
-}
-
-function isRefusal(error: unknown): error is LumaError {
-  return error instanceof LumaError && error.kind === "http" &&
-    [400, 404, 409, 422].includes(error.status ?? 0);
 }

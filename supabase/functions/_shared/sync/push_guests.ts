@@ -1,0 +1,235 @@
+/**
+ * Makes guests on Luma what the RSVPs of their event say.
+ *
+ *   1. look    at guests whose last call may or may not have taken effect
+ *   2. change  those that Luma has, one call each
+ *   3. add     those that it has not, one call for all; of a refused call each half again, until only the
+ *              guests that Luma does not take are left
+ *
+ * May be killed between any two calls: who was being sent is in doubt then, and the next attempt looks first.
+ * The first call that fails for another reason ends the work; what was not begun is given back.
+ */
+import type { LumaClient } from "../luma/client.ts";
+import { hasStatus, LumaError } from "../luma/errors.ts";
+import {
+  ADDABLE_STATUSES,
+  type LumaGuest,
+  type SettableStatus,
+} from "../luma/types.ts";
+import type { CallRecord } from "../store.ts";
+import type { GuestJob, GuestsJob } from "./job.ts";
+import { LeaseLost } from "./leases.ts";
+import { toLumaGuest } from "./mapping.ts";
+import { OutOfTime } from "./permits.ts";
+
+/** What became of a guest. */
+export type GuestResult = { guest: GuestJob; calls: CallRecord[] } & Outcome;
+
+type Outcome =
+  /** `status` is what Luma holds now; null when it has no such guest and need not. */
+  | {
+    outcome: "done";
+    status: SettableStatus | null;
+    lumaGuestId: string | null;
+  }
+  | { outcome: "failed"; error: unknown; maybeApplied: boolean }
+  /** No call that changes anything was made. */
+  | { outcome: "released" };
+
+type Client = Pick<
+  LumaClient,
+  "addGuests" | "updateGuestStatus" | "getGuest" | "listGuests"
+>;
+
+/** So many guests in doubt are looked at one by one; of more, the newest pages of the guest list are read. */
+const MAX_SINGLE_LOOKS = 4;
+
+/** Pages that hold a full call's guests and those who came since. Who is not on them is added again, which adds nobody twice. */
+const MAX_PAGES = 4;
+
+/** Pushes a batch and answers what became of each guest. `calls` is where the client writes down its calls. */
+export async function pushGuests(
+  job: GuestsJob,
+  client: Client,
+  calls: CallRecord[],
+): Promise<GuestResult[]> {
+  return await new GuestPush(job, client, calls).run();
+}
+
+class GuestPush {
+  readonly #results = new Map<GuestJob, Outcome>();
+  readonly #calls = new Map<GuestJob, CallRecord[]>();
+  /** What Luma was seen to have. */
+  readonly #seen = new Map<GuestJob, LumaGuest>();
+  #isStopped = false;
+
+  constructor(
+    readonly job: GuestsJob,
+    readonly client: Client,
+    readonly calls: CallRecord[],
+  ) {}
+
+  async run(): Promise<GuestResult[]> {
+    const { guests } = this.job;
+    await this.#look(guests.filter((guest) => guest.in_doubt));
+    const missing: GuestJob[] = [];
+    for (const guest of guests) {
+      if (this.#results.has(guest)) continue;
+      const status = statusOf(this.#seen.get(guest)) ?? guest.agreed;
+      if (status === guest.wanted) this.#done(guest);
+      else if (status === null) missing.push(guest);
+      else if (!await this.#change(guest)) missing.push(guest);
+    }
+    for (const status of ADDABLE_STATUSES) {
+      await this.#add(missing.filter(({ wanted }) => wanted === status));
+    }
+    for (const guest of missing) {
+      // Luma has not whom it should not have.
+      if (guest.wanted === "declined") this.#done(guest, null);
+    }
+    return guests.map((guest) => ({
+      guest,
+      calls: this.#calls.get(guest) ?? [],
+      ...(this.#results.get(guest) ?? { outcome: "released" }),
+    }));
+  }
+
+  async #look(doubtful: GuestJob[]): Promise<void> {
+    const event = this.job.luma_event_id;
+    if (doubtful.length > MAX_SINGLE_LOOKS) {
+      await this.#call(doubtful, () => this.#readNewest(doubtful));
+      return;
+    }
+    for (const guest of doubtful) {
+      await this.#call([guest], async () => {
+        try {
+          const seen = await this.client.getGuest(event, guest.email);
+          this.#seen.set(guest, seen);
+        } catch (error) {
+          if (!hasStatus(error, 404)) throw error;
+        }
+      });
+    }
+  }
+
+  async #readNewest(doubtful: GuestJob[]): Promise<void> {
+    let cursor: string | undefined;
+    for (let read = 0; read < MAX_PAGES; read++) {
+      const page = await this.client.listGuests(this.job.luma_event_id, {
+        sortBy: "registered_at",
+        direction: "desc nulls last",
+        limit: 100,
+        cursor,
+      });
+      const byEmail = new Map(
+        page.entries.map((entry) => [entry.user_email.toLowerCase(), entry]),
+      );
+      for (const guest of doubtful) {
+        const seen = byEmail.get(guest.email);
+        if (seen) this.#seen.set(guest, seen);
+      }
+      const areAllFound = doubtful.every((guest) => this.#seen.has(guest));
+      if (areAllFound || !page.next_cursor) return;
+      cursor = page.next_cursor;
+    }
+  }
+
+  /** False when Luma has no such guest. */
+  async #change(guest: GuestJob): Promise<boolean> {
+    let isThere = true;
+    await this.#call([guest], async () => {
+      try {
+        await this.client.updateGuestStatus({
+          event_id: this.job.luma_event_id,
+          guest_id: this.#seen.get(guest)?.id ?? guest.luma_guest_id ??
+            guest.email,
+          status: guest.wanted,
+          send_email: this.job.send_email,
+        });
+        this.#done(guest);
+      } catch (error) {
+        if (!hasStatus(error, 404)) throw error;
+        isThere = false;
+      }
+    });
+    return isThere;
+  }
+
+  /** Adds guests of one status in one call. */
+  async #add(guests: GuestJob[]): Promise<void> {
+    const [first] = guests;
+    if (!first || first.wanted === "declined" || this.#isStopped) return;
+    const approval_status = first.wanted;
+    let isRefused = false;
+    await this.#call(guests, async () => {
+      try {
+        await this.client.addGuests({
+          event_id: this.job.luma_event_id,
+          guests: guests.map(toLumaGuest),
+          approval_status,
+          send_email: this.job.send_email,
+        });
+        guests.forEach((guest) => this.#done(guest));
+      } catch (error) {
+        // One status for the whole call: if it may be one guest's fault, find that guest.
+        isRefused = guests.length > 1 && isGuestsFault(error);
+        if (!isRefused) throw error;
+      }
+    });
+    if (!isRefused) return;
+    const half = Math.ceil(guests.length / 2);
+    await this.#add(guests.slice(0, half));
+    await this.#add(guests.slice(half));
+  }
+
+  #done(guest: GuestJob, status: SettableStatus | null = guest.wanted): void {
+    if (this.#results.has(guest) || this.#isStopped) return;
+    const seen = this.#seen.get(guest)?.id;
+    this.#results.set(guest, {
+      outcome: "done",
+      status,
+      lumaGuestId: seen ?? guest.luma_guest_id,
+    });
+  }
+
+  /** Makes calls about these guests. What they throw becomes their result, and the end of the work unless it is only theirs. */
+  async #call(guests: GuestJob[], calls: () => Promise<void>): Promise<void> {
+    if (this.#isStopped) return;
+    const before = this.calls.length;
+    try {
+      await calls();
+    } catch (error) {
+      this.#isStopped = !isGuestsFault(error);
+      // The turn of this call never came.
+      if (error instanceof OutOfTime || error instanceof LeaseLost) return;
+      const maybeApplied = isMaybeApplied(error);
+      for (const guest of guests) {
+        this.#results.set(guest, { outcome: "failed", error, maybeApplied });
+      }
+    } finally {
+      for (const guest of guests) {
+        const known = this.#calls.get(guest) ?? [];
+        this.#calls.set(guest, [...known, ...this.calls.slice(before)]);
+      }
+    }
+  }
+}
+
+/** Luma's status as one that can be set. An invited guest has not registered, so none of those. */
+function statusOf(seen: LumaGuest | undefined): string | null {
+  if (!seen) return null;
+  return seen.approval_status === "session" ? "approved" : seen.approval_status;
+}
+
+/** Refusals that can be about what was sent, not about the key, the event (403, 404) or the moment. */
+function isGuestsFault(error: unknown): boolean {
+  return error instanceof LumaError && error.kind === "http" &&
+    error.status !== null && error.status >= 400 && error.status < 500 &&
+    ![401, 403, 404, 408, 425, 429].includes(error.status);
+}
+
+/** Anything but a clear refusal. Also a 429: fetch repeats a call whose connection broke, and the first may have arrived. */
+function isMaybeApplied(error: unknown): boolean {
+  return !(error instanceof LumaError) || error.maybeApplied ||
+    (error.status === 429 && error.route.startsWith("POST "));
+}

@@ -1,0 +1,78 @@
+-- The outbox takes RSVPs: entity 'rsvp', by the id of the row.
+
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
+alter table luma.sync_outbox drop constraint if exists sync_outbox_entity_check;
+alter table luma.sync_outbox add constraint sync_outbox_entity_check check (entity in ('event', 'rsvp'));
+alter table luma.sync_outbox add column if not exists event_id uuid;
+update luma.sync_outbox o set event_id = o.entity_id where o.event_id is null;
+alter table luma.sync_outbox alter column event_id set not null;
+alter table luma.event_links add column if not exists guests_due_at timestamptz;
+
+create index if not exists sync_outbox_rsvps on luma.sync_outbox (event_id, due_at)
+  where entity = 'rsvp' and version > done_version and dead_at is null;
+create index if not exists sync_outbox_leases on luma.sync_outbox (due_at) where lease is not null;
+
+comment on column luma.sync_outbox.event_id is 'The event of an RSVP, by which RSVPs go together; of an event its own id.';
+comment on column luma.sync_outbox.lease_state is
+  'What is being sent: luma.event_state() when the lease was taken, which becomes the base on acknowledgement; of an RSVP what luma.guest_need() said.';
+comment on column luma.event_links.guests_due_at is
+  'Guests are added to the event again from then on, unless a full call of them waits: so a burst of RSVPs is a few calls.';
+
+drop function if exists luma.enqueue(text, uuid, integer);
+create or replace function luma.enqueue(entity text, entity_id uuid, priority integer, event_id uuid default null)
+returns void language plpgsql set search_path = '' as $$
+declare
+  of_event uuid := coalesce(enqueue.event_id, enqueue.entity_id);
+begin
+  insert into luma.sync_outbox as o (entity, entity_id, event_id, priority, due_at, wake)
+  values (
+    enqueue.entity, enqueue.entity_id, of_event, enqueue.priority,
+    -- RSVPs wait a little for those that follow them, if one of their event has just been sent.
+    greatest(now(), case when enqueue.entity = 'rsvp' then
+      (select l.guests_due_at from luma.event_links l where l.event_id = of_event) end),
+    luma.wakes_drain()
+  )
+  on conflict on constraint sync_outbox_pkey do update set
+    version = o.version + 1,
+    event_id = excluded.event_id,
+    due_at = case
+      -- A dead one gets a fresh start: the change may have mended what Luma refused.
+      when o.dead_at is not null then excluded.due_at
+      -- A leased one stays invisible until its drain settles it, a failing one until its delay ends.
+      when o.lease is not null or o.attempts > 0 then o.due_at
+      when o.entity = 'event' and excluded.priority < 3 then excluded.due_at
+      -- An edit right after another waits a little, so that a burst becomes one call (see luma.finish()).
+      else greatest(o.due_at, excluded.due_at)
+    end,
+    priority = case when o.version > o.done_version then least(o.priority, excluded.priority) else excluded.priority end,
+    -- A calendar that is known stays: an event stays on its calendar, and an RSVP with its event.
+    calendar = case when o.event_id = excluded.event_id then o.calendar end,
+    changed_at = case when o.version > o.done_version then o.changed_at else excluded.changed_at end,
+    attempts = case when o.dead_at is null then o.attempts else 0 end,
+    crashes = case when o.dead_at is null then o.crashes else 0 end,
+    dead_at = null,
+    wake = excluded.wake;
+end
+$$;
+comment on function luma.enqueue(text, uuid, integer, uuid) is
+  'Marks an entity as differing from Luma; event_id for an RSVP. Cheap, makes no call, and takes no lock but the one on its own outbox row, which is taken under the lock of the row it is about.';
+
+drop function if exists luma.try_enqueue(text, uuid, integer);
+create or replace function luma.try_enqueue(entity text, entity_id uuid, priority integer, event_id uuid default null)
+returns boolean language plpgsql
+-- Far below deadlock_timeout: an app's transaction that changes several rows may hold this one, and want one
+-- that we have locked already.
+set search_path = '' set lock_timeout = '50ms' as $$
+begin
+  perform luma.enqueue(entity, entity_id, priority, event_id);
+  return true;
+exception when lock_not_available then
+  -- Whoever holds it is enqueueing it.
+  return false;
+end
+$$;
+comment on function luma.try_enqueue(text, uuid, integer, uuid) is 'Enqueues unless somebody else is doing so; for whoever enqueues many at once.';
+
+reset lock_timeout;

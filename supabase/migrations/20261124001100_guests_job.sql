@@ -1,0 +1,168 @@
+-- RSVPs are sent together: those of one event that want the same.
+
+create or replace function luma.batch_size(kind text)
+returns integer language sql immutable set search_path = ''
+-- An addition is one call for all; a change is one call each, so a few of them are enough for one drain.
+return case kind when 'add' then 100 else 10 end;
+comment on function luma.batch_size(text) is 'Most guests that one job adds, or changes.';
+
+create or replace function luma.find_companions(lead luma.sync_outbox, kind text, wanted text, email text)
+returns jsonb language sql stable set search_path = '' as $$
+  with due as materialized (
+    select d.entity_id, d.version, d.due_at from luma.due_jobs d
+    where d.entity = 'rsvp' and d.event_id = (lead).event_id and d.calendar = (lead).calendar and d.lease is null
+      -- Nobody is mailed about a backfill.
+      and (d.priority = 4) = ((lead).priority = 4)
+      -- What killed drains before goes alone, so that it takes no other with it again.
+      and d.crashes < 2 and (lead).crashes < 2
+    order by d.due_at limit 400
+  ), alike as (
+    select distinct on (n.email) due.due_at, jsonb_build_object('rsvp_id', due.entity_id, 'version', due.version) || to_jsonb(n) as guest
+    from due cross join lateral luma.guest_need(due.entity_id) n
+    where n.kind = find_companions.kind and (n.kind = 'change' or n.wanted = find_companions.wanted)
+      and not n.busy and n.email <> find_companions.email
+    order by n.email, due.due_at
+  )
+  select coalesce(jsonb_agg(a.guest), '[]')
+  from (select * from alike order by due_at limit luma.batch_size(kind) - 1) a
+$$;
+comment on function luma.find_companions(luma.sync_outbox, text, text, text) is
+  'Due RSVPs that can go with a leased one: what luma.guest_need() says of them, rsvp_id and version.';
+
+create or replace function luma.lease_companions(lead luma.sync_outbox, companions jsonb)
+returns setof luma.sync_outbox language sql set search_path = ''
+begin atomic
+  with free as (
+    select s.entity_id
+    from jsonb_to_recordset(companions) c (rsvp_id uuid, version bigint)
+    -- The version that the verdict was passed on: with a newer one a change would count as sent that was not.
+    join luma.sync_outbox s on s.entity = 'rsvp' and s.entity_id = c.rsvp_id and s.version = c.version
+    where s.lease is null
+    for update of s skip locked
+  )
+  update luma.sync_outbox o
+  set lease = gen_random_uuid(), leased_by = (lead).leased_by, leased_at = clock_timestamp(), lease_version = o.version,
+      due_at = (lead).due_at
+  from free where o.entity = 'rsvp' and o.entity_id = free.entity_id
+  returning o.*;
+end;
+comment on function luma.lease_companions(luma.sync_outbox, jsonb) is 'Leases, with the lead''s run, those companions that nobody has touched meanwhile.';
+
+create or replace function luma.remember_guests(batch jsonb)
+returns void language sql set search_path = ''
+begin atomic
+  -- Before the call: after a crash it has to be known who may be on Luma.
+  insert into luma.guests (event_id, email, lease)
+  select g.event_id, g.email, g.lease from jsonb_to_recordset(batch) g (event_id uuid, email text, lease uuid)
+  on conflict (event_id, email) do update set lease = excluded.lease;
+  insert into luma.guest_links (rsvp_id, event_id, user_id, email)
+  select g.rsvp_id, g.event_id, g.user_id, g.email
+  from jsonb_to_recordset(batch) g (rsvp_id uuid, event_id uuid, user_id text, email text)
+  on conflict (rsvp_id) do update set event_id = excluded.event_id, user_id = excluded.user_id, email = excluded.email;
+end;
+comment on function luma.remember_guests(jsonb) is 'Writes down which guests a batch is about, and under which leases.';
+
+create or replace function luma.hold_batch(lead luma.sync_outbox, companions jsonb, until timestamptz)
+returns void language plpgsql set search_path = '' as $$
+begin
+  perform luma.put_back(lead, until, false, lead.last_error);
+  update luma.sync_outbox o set due_at = until
+  where o.entity = 'rsvp' and o.entity_id in (
+    select s.entity_id from jsonb_to_recordset(companions) c (rsvp_id uuid)
+    join luma.sync_outbox s on s.entity = 'rsvp' and s.entity_id = c.rsvp_id
+    where s.lease is null for update of s skip locked
+  );
+end
+$$;
+comment on function luma.hold_batch(luma.sync_outbox, jsonb, timestamptz) is 'Lets a leased RSVP and its companions wait for others.';
+
+create or replace function luma.unlink_moved(rsvp_id uuid)
+returns boolean language plpgsql set search_path = '' as $$
+begin
+  delete from luma.guest_links l
+  where l.rsvp_id = unlink_moved.rsvp_id and not exists (
+    select from public.event_rsvps r where r.id = l.rsvp_id and (r.event_id, r.user_id) = (l.event_id, l.user_id)
+  );
+  return found and exists (select from public.event_rsvps r where r.id = unlink_moved.rsvp_id);
+end
+$$;
+comment on function luma.unlink_moved(uuid) is
+  'Forgets which guest an RSVP was, once that guest has left. True when the row is there, as somebody else''s: then it has a guest to be sent.';
+
+create or replace function luma.finish_rsvp(o luma.sync_outbox, moved boolean, outcome text, calls jsonb)
+returns void language plpgsql set search_path = '' as $$
+begin
+  if moved and luma.unlink_moved(o.entity_id) then
+    perform luma.log_attempt(o, outcome, null, calls);
+    perform luma.put_back(o, now(), false, null);
+  else
+    perform luma.finish(o, outcome, calls);
+  end if;
+end
+$$;
+comment on function luma.finish_rsvp(luma.sync_outbox, boolean, text, jsonb) is
+  'Like luma.finish(); an RSVP that became somebody else''s stays due.';
+
+create or replace function luma.guests_job(o luma.sync_outbox)
+returns jsonb language plpgsql set search_path = '' as $$
+declare
+  settings luma.settings;
+  link luma.event_links;
+  need record;
+  companions jsonb;
+  batch jsonb;
+begin
+  if not luma.takes_guests(o.event_id) then
+    -- It closed since these were routed.
+    perform luma.put_back(o, now(), false, null);
+    update luma.sync_outbox s set calendar = null where (s.entity, s.entity_id) in (
+      select d.entity, d.entity_id from luma.due_jobs d
+      where d.entity = 'rsvp' and d.event_id = o.event_id and d.lease is null limit 2000 for update skip locked
+    );
+    return null;
+  end if;
+  select * into need from luma.guest_need(o.entity_id);
+  if need.kind is null then
+    if need.agreed is not null and not need.moved then
+      -- Who shares a guest has to be known before the other one leaves.
+      insert into luma.guest_links (rsvp_id, event_id, user_id, email)
+      values (o.entity_id, need.event_id, need.user_id, need.email) on conflict do nothing;
+    end if;
+    perform luma.finish_rsvp(o, need.moved, 'nothing_to_do', '[]');
+    return null;
+  elsif need.busy then
+    perform luma.put_back(o, clock_timestamp() + interval '1 second', false, o.last_error);
+    return null;
+  end if;
+
+  select * into settings from luma.settings;
+  select * into link from luma.event_links l where l.event_id = o.event_id;
+  companions := luma.find_companions(o, need.kind, need.wanted, need.email);
+  if need.kind = 'add' then
+    if link.guests_due_at > now() and jsonb_array_length(companions) + 1 < luma.batch_size('add') then
+      perform luma.hold_batch(o, companions, link.guests_due_at);
+      return null;
+    end if;
+    update luma.event_links l
+    set guests_due_at = clock_timestamp() + make_interval(secs => settings.edit_spacing_ms / 1000.0)
+    where l.event_id = o.event_id;
+  end if;
+  select jsonb_build_array(jsonb_build_object('rsvp_id', o.entity_id, 'lease', o.lease) || to_jsonb(need))
+    || coalesce(jsonb_agg(c.guest || jsonb_build_object('lease', leased.lease) order by c.place), '[]')
+  into batch
+  from luma.lease_companions(o, companions) leased
+  join jsonb_array_elements(companions) with ordinality c (guest, place) on (c.guest ->> 'rsvp_id')::uuid = leased.entity_id;
+  update luma.sync_outbox s set lease_state = g
+  from jsonb_array_elements(batch) g where s.lease = (g ->> 'lease')::uuid;
+  if luma.mode() = 'live' then
+    perform luma.remember_guests(batch);
+  end if;
+  return jsonb_build_object(
+    'entity', 'guests', 'id', o.event_id, 'calendar', o.calendar, 'luma_event_id', link.luma_event_id,
+    'send_email', settings.send_email and o.priority < 4,
+    'guests', batch
+  );
+end
+$$;
+comment on function luma.guests_job(luma.sync_outbox) is
+  'What the drain needs to know of a leased RSVP and of those that go with it, or null when there is nothing to send now.';

@@ -1,0 +1,46 @@
+-- What admins look at in SQL, with RSVPs.
+
+create or replace view luma.dead_letters as
+select o.entity, o.entity_id, e.title, o.calendar, o.last_error as error, o.dead_at, o.changed_at,
+  format('select luma.retry(%L);', o.entity_id) as to_retry, o.event_id, r.user_id
+from luma.sync_outbox o
+left join public.canonical_events e on e.id = o.event_id
+left join public.event_rsvps r on o.entity = 'rsvp' and r.id = o.entity_id
+where o.dead_at is not null;
+comment on view luma.dead_letters is 'What was given up, why, and the statement that tries it again. Mending the row tries again by itself.';
+
+create or replace view luma.rsvp_status as
+select r.id as rsvp_id, r.event_id, e.title, r.user_id, r.status as rsvp_status,
+  case
+    when o.dead_at is not null then 'failed'
+    when o.version > o.done_version and o.lease is not null then 'in flight'
+    when o.version > o.done_version then 'waiting'
+    when n.agreed = n.wanted then 'on Luma'
+    when not luma.takes_guests(r.event_id) then 'held'
+    when n.email is null and n.wanted <> 'declined' then 'held'
+    when n.kind is null then 'not on Luma'
+    else 'waiting'
+  end as status,
+  case
+    when o.version > o.done_version then coalesce(
+      o.last_error, s.problem,
+      case when s.paused_until > now() then format('the calendar is paused by %s until %s', s.paused_by, s.paused_until) end,
+      case luma.mode() when 'off' then 'the mode is off' when 'dry_run' then 'the mode is dry_run' end,
+      luma.drain_problem()
+    )
+    when n.agreed = n.wanted then case when n.wanted <> luma.guest_status(r.status) then
+      format('another RSVP of this event has the same e-mail address, and Luma one guest for both: %s', n.wanted) end
+    when e.submission_status is distinct from 'approved' then format('the event is not approved (submission_status %s)', coalesce(e.submission_status, 'null'))
+    when luma.is_over(e) then 'the event is over'
+    when not luma.takes_guests(r.event_id) then 'the event is not on Luma yet, see luma.event_status'
+    when n.email is null and n.wanted <> 'declined' then 'the user has no usable e-mail address (users.email)'
+  end as note,
+  n.email, n.agreed as luma_status, n.luma_guest_id, g.synced_at, o.due_at, o.attempts
+from public.event_rsvps r
+join public.canonical_events e on e.id = r.event_id
+cross join lateral luma.guest_need(r.id) n
+left join luma.guests g on g.event_id = n.event_id and g.email = n.email
+left join luma.sync_outbox o on o.entity = 'rsvp' and o.entity_id = r.id
+left join luma.calendar_state s on s.luma_key = o.calendar;
+comment on view luma.rsvp_status is
+  'Each RSVP: does Luma have it, what is waiting, and why. held: it is sent when its event is on Luma and its user has an e-mail address.';
