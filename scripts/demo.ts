@@ -73,8 +73,9 @@ async function demo(flags: Flags, out: Terminal): Promise<void> {
   out.line(`\n${out.bold("Timeline")}, from the app's statement on:\n`);
   for (const line of timelineTable(timeline)) out.line(`  ${line}`);
   out.line(`
-  A trigger enqueues inside the app's transaction, so just before its commit. An edit that follows another one
-  closely waits (luma.settings.edit_spacing_ms), so that a burst becomes one call.`);
+  A trigger enqueues inside the app's transaction, so just before its commit. What closely follows an edit of the
+  same event, a change of the same RSVP or an addition to the same guest list waits (luma.settings.edit_spacing_ms),
+  so that a burst becomes one call or a few.`);
   await printTotals(stack, out);
   out.line(`
 The demo took ${
@@ -83,21 +84,34 @@ The demo took ${
 }
 
 async function printTotals(stack: Stack, out: Terminal): Promise<void> {
-  const [counts] = await stack.sql<{ rows: number; linked: number }[]>`
+  const [counts] = await stack.sql<
+    { rows: number; rsvps: number; linked: number }[]
+  >`
     select (select count(*)::int from canonical_events) as rows,
+      (select count(*)::int from event_rsvps) as rsvps,
       (select count(luma_event_id)::int from luma.event_links) as linked`;
-  const events = stack.simulator.events().length;
-  const duplicates = events - (counts?.linked ?? 0);
+  const events = stack.simulator.events();
+  const guests = events.flatMap(({ id, guests }) =>
+    guests.map(({ user_email }) => `${id} ${user_email.toLowerCase()}`)
+  );
+  const twiceOnLuma = events.length - (counts?.linked ?? 0);
+  const twiceOnAList = guests.length - new Set(guests).size;
   out.line(
     `\n${
       out.bold("Totals")
-    }: ${counts?.rows} rows in canonical_events, ${events} events on Luma, ` +
-      `${stack.simulator.requests.length} calls to Luma, ${duplicates} duplicates.`,
+    }: ${counts?.rows} rows in canonical_events, ${events.length} events on Luma, ` +
+      `${counts?.rsvps} rows in event_rsvps, ${guests.length} guests on Luma, ` +
+      `${stack.simulator.requests.length} calls to Luma, ${
+        twiceOnLuma + twiceOnAList
+      } duplicates.`,
   );
-  if (duplicates !== 0) {
+  if (twiceOnLuma !== 0) {
     throw new StoryError(
-      `Luma has ${events} events for ${counts?.linked} rows that were pushed.`,
+      `Luma has ${events.length} events for ${counts?.linked} rows that were pushed.`,
     );
+  }
+  if (twiceOnAList !== 0) {
+    throw new StoryError(`${twiceOnAList} guests are on Luma's lists twice.`);
   }
 }
 

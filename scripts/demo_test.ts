@@ -8,7 +8,7 @@ import {
 import { cp } from "node:fs/promises";
 import { playStory } from "./demo/story.ts";
 import { terminal } from "./demo/terminal.ts";
-import { callLines, timelineTable } from "./demo/timeline.ts";
+import { callLines, distinctCalls, timelineTable } from "./demo/timeline.ts";
 import { StoryError } from "./demo/wait.ts";
 import { startStack } from "./stack/mod.ts";
 import { freePort } from "./stack/processes.ts";
@@ -47,10 +47,32 @@ Deno.test("the demo plays the whole story, prints its timeline and exits with 0"
     stdout,
     /change +row committed +enqueued +Luma called +acknowledged +calls/,
   );
-  for (const change of ["approved", "edited 3 times", "moved", "cancelled"]) {
-    assertMatch(stdout, new RegExp(`^  ${change}( +\\d+ ms){4} +\\d+$`, "m"));
+  assertMatch(stdout, /guests +Asha \(host\)/);
+  assertStringIncludes(
+    stdout,
+    'Refused with PT422: "Add your email in Profile to RSVP for events."',
+  );
+  assertMatch(stdout, /120 are pending_approval on Luma, after \d+ calls?\n/);
+  assertStringIncludes(stdout, "all 124 RSVPs are on Luma");
+  for (
+    const [change, calls] of [
+      ["approved", "6"],
+      ["edited 3 times", "[123]"],
+      ["moved", "1"],
+      ["RSVP", "1"],
+      ["120 RSVPs", "\\d+"],
+      ["3 answers", "3"],
+      ["2 waitlisted", "[12]"],
+      ["1 left, 1 moved up", "2"],
+      ["cancelled", "1"],
+    ]
+  ) {
+    assertMatch(
+      stdout,
+      new RegExp(`^  ${change}( +\\d+ ms){4} +${calls}$`, "m"),
+    );
   }
-  assertMatch(stdout, /Totals: .* 0 duplicates\./);
+  assertMatch(stdout, /Totals: .* 128 guests on Luma, .* 0 duplicates\./);
   // deno-lint-ignore no-control-regex -- a terminal's escape codes
   assertEquals(/\x1b/.test(stdout), false, "colours without a terminal");
 });
@@ -119,6 +141,16 @@ Deno.test("a demo with a refused key gives up at once", async () => {
   assertStringIncludes(error.message, "401");
 });
 
+Deno.test("a demo in which nobody is refused says so", async () => {
+  await using stack = await startStack();
+  await stack.sql`update luma.settings set require_email = false`;
+  await assertRejects(
+    () => playStory({ stack, out: terminal(() => {}), timeoutMs: 30_000 }),
+    StoryError,
+    "The RSVP of seed-dhruv was not refused with PT422: null",
+  );
+});
+
 Deno.test("Ctrl-C in the middle of the demo leaves no process behind", async () => {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", new URL("./demo.ts", import.meta.url).pathname],
@@ -155,6 +187,25 @@ Deno.test("the timeline counts from the app's statement, and alike calls are one
     "2 × POST /v1/events/update → 200",
     "POST /v1/events/update → no answer (7 ms)",
   ]);
+});
+
+Deno.test("a call for many RSVPs counts once, calls for different events do not", () => {
+  const call = {
+    route: "POST /v1/events/guests/add",
+    at: "2026-11-24T10:00:00.000Z",
+    ms: 7,
+    status: 200,
+  };
+  const later = { ...call, at: "2026-11-24T10:00:01.000Z" };
+  assertEquals(
+    distinctCalls([
+      { event_id: "a", calls: [call, later] },
+      { event_id: "a", calls: [{ ...call }] },
+      { event_id: "b", calls: [call] },
+      { event_id: "b", calls: [] },
+    ]),
+    [call, later, call],
+  );
 });
 
 Deno.test("colours are used only when asked for", () => {

@@ -30,8 +30,19 @@ where canonical_uid = 'community-dev-1' returning title;
 update canonical_events set title = 'Rooftop drum circle, now with tea', updated_at = now()
 where canonical_uid = 'community-dev-1';
 
--- And what has become of it, a second later:
-select title, status, note, luma_url from luma.event_status where title like 'Rooftop drum%';`;
+-- Somebody asks to come, and is on its guest list (seed-dhruv, who has no e-mail address, is refused):
+insert into event_rsvps (event_id, user_id, status)
+select id, 'seed-esha', 'interested' from canonical_events where canonical_uid = 'community-dev-1';
+
+-- The host says yes, the guest list follows:
+update event_rsvps set status = 'approved'
+where user_id = 'seed-esha'
+  and event_id = (select id from canonical_events where canonical_uid = 'community-dev-1');
+
+-- And what has become of both, a few seconds later:
+select title, status, note, luma_url from luma.event_status where title like 'Rooftop drum%';
+select user_id, rsvp_status, status, luma_status, note from luma.rsvp_status
+where title like 'Rooftop drum%';`;
 
 /** The flags, or an Error that names the one it does not know. */
 function readFlags(args: string[]): { help: boolean; postgres: string } {

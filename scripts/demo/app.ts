@@ -6,6 +6,18 @@ type Sql = Stack["sql"];
 /** A citizen of supabase/seed.sql. */
 const HOST = "seed-asha";
 
+/** The host's address. */
+export const HOST_EMAIL = "asha.host@example.com";
+
+/** Somebody who has an e-mail address. */
+export interface Member {
+  id: string;
+  email: string;
+}
+
+/** So small that it is soon full. */
+const CAPACITY = 3;
+
 /** A place in the app's columns. */
 export interface Place {
   lat: number;
@@ -30,7 +42,7 @@ export async function propose(
       ${`community-${HOST}-${Date.now()}`}, 'community', ${title}, 'Bring a drum, or *two spoons*.',
       now() + interval '10 days', now() + interval '10 days 2 hours', 'Asia/Kolkata',
       ${place.lat}, ${place.lng}, 'success', 'custom', ${place.name}, ${place.address}, ${place.meetingPoint},
-      'music_entertainment', 'community', 50, ${HOST}, 'citizen', 'pending'
+      'music_entertainment', 'community', ${CAPACITY}, ${HOST}, 'citizen', 'pending'
     ) returning id`;
   if (!row) throw new Error("The insert of an event answered no row.");
   // The app ignores an error of this one, and so must whoever hangs a trigger on it.
@@ -65,4 +77,66 @@ export async function move(sql: Sql, id: string, to: Place): Promise<void> {
 export async function cancel(sql: Sql, id: string): Promise<void> {
   await sql`
     update canonical_events set submission_status = 'cancelled', updated_at = now() where id = ${id}`;
+}
+
+/** So many people, made up, join the app. */
+export async function signUp(sql: Sql, count: number): Promise<Member[]> {
+  return await sql<Member[]>`
+    insert into users (id, name, email)
+    select 'demo-' || n, 'Guest ' || n, 'guest' || n || '@example.com'
+    from generate_series(1, ${count}::int) n
+    returning id, email`;
+}
+
+export async function setEmail(
+  sql: Sql,
+  { id, email }: Member,
+): Promise<void> {
+  await sql`
+    update users set email = ${email}, updated_at = now() where id = ${id}`;
+}
+
+export async function rsvp(
+  sql: Sql,
+  eventId: string,
+  userId: string,
+  status: "going" | "interested" | "waitlist",
+): Promise<void> {
+  await sql`
+    insert into event_rsvps (event_id, user_id, status, rsvp_type)
+    values (${eventId}, ${userId}, ${status}, 'standard')`;
+}
+
+/** What the host decides about an RSVP, or who made it. */
+export async function setRsvp(
+  sql: Sql,
+  eventId: string,
+  userId: string,
+  status: "approved" | "rejected" | "cancelled",
+): Promise<void> {
+  await sql`
+    update event_rsvps set status = ${status}, updated_at = now()
+    where event_id = ${eventId} and user_id = ${userId}`;
+}
+
+/** Gives a free place to who has waited longest. */
+export async function promoteOldest(sql: Sql, eventId: string): Promise<void> {
+  const [oldest] = await sql<{ id: string }[]>`
+    select id from event_rsvps where event_id = ${eventId} and status = 'waitlist'
+    order by created_at limit 1`;
+  if (!oldest) throw new Error("Nobody is on the waitlist.");
+  await sql`
+    update event_rsvps set status = 'going', updated_at = now() where id = ${oldest.id}`;
+}
+
+/** The places that are taken, and those that there are. */
+export async function seats(
+  sql: Sql,
+  eventId: string,
+): Promise<{ taken: number; all: number }> {
+  const [row] = await sql<{ taken: number; all: number }[]>`
+    select current_rsvp_count as taken, max_capacity as all
+    from canonical_events where id = ${eventId}`;
+  if (!row) throw new Error(`No event has the id ${eventId}.`);
+  return row;
 }

@@ -1,19 +1,15 @@
 /**
  * The story that the demo plays on a stack: an event of the app on its way to Luma, step by step.
- * Every write is one that the app or an admin makes (app.ts); the sync is never called by hand, except once to
- * show that it has nothing to do.
+ * Every write is one that the app or an admin makes (app.ts); the sync is never called by hand, except to show
+ * that it has nothing to do.
  */
 import type { SimEvent } from "../luma-simulator/mod.ts";
 import type { Stack } from "../stack/mod.ts";
 import * as app from "./app.ts";
-import type { Terminal } from "./terminal.ts";
-import {
-  callLines,
-  newestAttempt,
-  type TimelineRow,
-  timelineRow,
-} from "./timeline.ts";
-import { StoryError, waitFor } from "./wait.ts";
+import { expect, Stage, type StageOptions } from "./stage.ts";
+import { RsvpStory } from "./story_rsvps.ts";
+import type { TimelineRow } from "./timeline.ts";
+import { StoryError } from "./wait.ts";
 
 const TITLE = "Rooftop Drum Circle";
 
@@ -39,41 +35,43 @@ interface EventRow {
   luma_sync_status: string | null;
 }
 
-export interface StoryOptions {
-  /** With the seed's rows, and the mode off. */
-  stack: Stack;
-  out: Terminal;
-  /** How long each wait may take. */
-  timeoutMs: number;
-}
-
 /** Plays the story and answers its timeline. Throws StoryError when a step does not come true. */
-export async function playStory(options: StoryOptions): Promise<TimelineRow[]> {
-  const story = new Story(options);
-  await story.goLive();
-  await story.propose();
-  await story.approve();
-  await story.editQuickly();
-  await story.move();
-  await story.cancel();
-  return story.timeline;
+export async function playStory(options: StageOptions): Promise<TimelineRow[]> {
+  const stage = new Stage(options);
+  const events = new EventStory(stage);
+  await events.goLive();
+  await events.propose();
+  await events.approve();
+  await events.editQuickly();
+  await events.move();
+  const rsvps = new RsvpStory(stage, events.pushed);
+  await rsvps.refuse();
+  await rsvps.burst();
+  await rsvps.answer();
+  await rsvps.promote();
+  await events.cancel();
+  return stage.timeline;
 }
 
-class Story {
-  readonly timeline: TimelineRow[] = [];
+class EventStory {
   readonly #sql: Stack["sql"];
   #eventId = "";
   #lumaId = "";
 
-  constructor(private readonly options: StoryOptions) {
-    this.#sql = options.stack.sql;
+  constructor(private readonly stage: Stage) {
+    this.#sql = stage.stack.sql;
+  }
+
+  /** The event of the story, once it is on Luma. */
+  get pushed(): { eventId: string; lumaId: string } {
+    return { eventId: this.#eventId, lumaId: this.#lumaId };
   }
 
   async goLive(): Promise<void> {
-    const { out, stack } = this.options;
+    const { out, stack } = this.stage;
     out.step("The sync goes live");
     out.does("select luma.set_mode('live');");
-    await this.#follow(
+    await this.stage.follow(
       "goes live",
       async () => void await this.#sql`select luma.set_mode('live')`,
       "the seed's approved events on Luma",
@@ -89,31 +87,26 @@ class Story {
   }
 
   async propose(): Promise<void> {
-    const { out, stack } = this.options;
+    const { out, stack } = this.stage;
     out.step("A citizen proposes an event in the app");
     out.does(
       "insert into canonical_events (..., submission_status) values (..., 'pending');",
     );
     this.#eventId = await app.propose(this.#sql, TITLE, ROOFTOP);
     // A run of the drain, waited for, proves more than that nothing came yet.
-    const response = await fetch(`${stack.functionsUrl}/luma-drain?wait=1`, {
-      method: "POST",
-      headers: { "x-luma-sync-secret": stack.syncSecret },
-    });
-    const answer = await response.text();
-    expect(response.ok, `luma-drain answered ${response.status}: ${answer}`);
+    await this.stage.drain();
     const known = stack.simulator.events().some((e) => e.name === TITLE);
     expect(!known, `"${TITLE}" is on Luma although nobody approved it.`);
     out.result("It waits for an admin; a run of the drain sends nothing");
   }
 
   async approve(): Promise<void> {
-    const { out, stack } = this.options;
+    const { out, stack } = this.stage;
     out.step("An admin approves it");
     out.does(
       "update canonical_events set submission_status = 'approved' where id = ...;",
     );
-    const row = await this.#follow(
+    const row = await this.stage.follow(
       "approved",
       () => app.approve(this.#sql, this.#eventId),
       `luma_event_id on the row of "${TITLE}"`,
@@ -134,16 +127,17 @@ class Story {
     out.result(`calendar  ${calendar(stack, event)}`);
     out.result(`cover     ${await this.#cover(event)}`);
     out.result(`tag       ${event.tags.map((tag) => tag.name).join(", ")}`);
+    out.result(`guests    ${this.#host(event)}`);
   }
 
   async editQuickly(): Promise<void> {
-    const { out } = this.options;
+    const { out } = this.stage;
     const titles = ["at Dusk", "at Dusk, with Tea", "at Dusk, with Chai"].map(
       (ending) => `${TITLE} ${ending}`,
     );
     out.step("The host edits the title three times in a row");
     out.does("update canonical_events set title = ... where id = ...;  -- × 3");
-    await this.#follow(
+    await this.stage.follow(
       "edited 3 times",
       async () => {
         for (const title of titles) {
@@ -153,7 +147,7 @@ class Story {
       `the last title on Luma`,
       () => this.#lumaEvent().name === titles.at(-1) || undefined,
     );
-    const calls = this.timeline.at(-1)?.calls.length ?? 0;
+    const calls = this.stage.lastCalls;
     expect(
       calls <= titles.length,
       `${titles.length} edits made ${calls} calls to Luma.`,
@@ -163,12 +157,12 @@ class Story {
   }
 
   async move(): Promise<void> {
-    const { out, stack } = this.options;
+    const { out, stack } = this.stage;
     out.step("The host moves it to another place");
     out.does(
       "update canonical_events set lat = ..., lng = ..., location_name = ... where id = ...;",
     );
-    await this.#follow(
+    await this.stage.follow(
       "moved",
       () => app.move(this.#sql, this.#eventId, TERRACE),
       "the new place on Luma",
@@ -181,50 +175,22 @@ class Story {
   }
 
   async cancel(): Promise<void> {
-    const { out } = this.options;
+    const { out } = this.stage;
     out.step("The host cancels");
     out.does(
       "update canonical_events set submission_status = 'cancelled' where id = ...;",
     );
-    await this.#follow(
+    await this.stage.follow(
       "cancelled",
       () => app.cancel(this.#sql, this.#eventId),
       "the event private on Luma",
       () => this.#lumaEvent().visibility === "private" || undefined,
     );
     out.result(
-      `Private on Luma: nobody finds it, and its guests are kept (luma_sync_status ${
+      `Private on Luma: nobody finds it, and its ${this.#lumaEvent().guests.length} guests are kept (luma_sync_status ${
         (await this.#row()).luma_sync_status
       })`,
     );
-  }
-
-  /** Makes a change, waits until Luma shows it and the outbox is empty, and adds it to the timeline. */
-  async #follow<T>(
-    change: string,
-    write: () => Promise<void>,
-    what: string,
-    look: () => T | undefined | Promise<T | undefined>,
-  ): Promise<T> {
-    const { out } = this.options;
-    const before = await newestAttempt(this.#sql);
-    const sentAt = Date.now();
-    await write();
-    const committedAt = Date.now();
-    const found = await waitFor(what, this.options, look);
-    await waitFor("the outbox to be empty", this.options, async () => {
-      const [health] = await this.#sql<{ busy: boolean }[]>`
-        select waiting > 0 or in_flight > 0 as busy from luma.health`;
-      return health?.busy ? undefined : true;
-    });
-    const row = await timelineRow(this.#sql, before, {
-      change,
-      sentAt,
-      committedAt,
-    });
-    for (const line of callLines(row.calls)) out.does(`  ${line}`);
-    this.timeline.push(row);
-    return found;
   }
 
   async #row(): Promise<EventRow> {
@@ -236,13 +202,24 @@ class Story {
   }
 
   #lumaEvent(): SimEvent {
-    const event = this.options.stack.simulator.event(this.#lumaId);
+    const event = this.stage.stack.simulator.event(this.#lumaId);
     if (!event) throw new StoryError(`Luma has no event ${this.#lumaId}.`);
     return event;
   }
 
+  /** The only guest, who was there before the event was on Luma. */
+  #host({ guests }: SimEvent): string {
+    const [host, ...others] = guests;
+    expect(
+      host?.approval_status === "approved" && others.length === 0 &&
+        host.user_email === app.HOST_EMAIL,
+      `The guest list is not the host alone: ${JSON.stringify(guests)}`,
+    );
+    return `${host?.user_name}, whose RSVP had waited for the event`;
+  }
+
   async #cover(event: SimEvent): Promise<string> {
-    const bytes = this.options.stack.simulator.image(event.cover_url)?.length;
+    const bytes = this.stage.stack.simulator.image(event.cover_url)?.length;
     const [cover] = await this.#sql<{ source_url: string }[]>`
       select source_url from luma.covers where luma_url = ${event.cover_url}`;
     expect(bytes && cover, `No image was uploaded for ${event.cover_url}.`);
@@ -256,8 +233,4 @@ class Story {
 function calendar({ simulator }: Stack, event: SimEvent): string {
   const found = simulator.calendars.find(({ id }) => id === event.calendar_id);
   return `${found?.name} (${event.calendar_id})`;
-}
-
-function expect(condition: unknown, otherwise: string): void {
-  if (!condition) throw new StoryError(otherwise);
 }

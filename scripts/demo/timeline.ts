@@ -24,6 +24,8 @@ export interface TimelineRow {
 }
 
 interface Attempt {
+  /** The event that it was about, or whose RSVP. */
+  event_id: string;
   changed_at: Date;
   settled_at: Date;
   calls: Call[];
@@ -43,9 +45,11 @@ export async function timelineRow(
   change: Pick<TimelineRow, "change" | "sentAt" | "committedAt">,
 ): Promise<TimelineRow> {
   const attempts = await sql<Attempt[]>`
-    select changed_at, settled_at, calls from luma.attempts
-    where id > ${before} order by id`;
-  const calls = attempts.flatMap((attempt) => attempt.calls);
+    select coalesce(r.event_id, a.entity_id) as event_id, a.changed_at, a.settled_at, a.calls
+    from luma.attempts a
+    left join event_rsvps r on a.entity = 'rsvp' and r.id = a.entity_id
+    where a.id > ${before} order by a.id`;
+  const calls = distinctCalls(attempts);
   if (calls.length === 0) {
     throw new Error(`"${change.change}" is done, yet Luma was not called.`);
   }
@@ -56,6 +60,19 @@ export async function timelineRow(
     acknowledgedAt: Math.max(...attempts.map((a) => a.settled_at.getTime())),
     calls,
   };
+}
+
+/** The calls of these attempts, once each: one call for many RSVPs stands with every one of them. */
+export function distinctCalls(
+  attempts: Pick<Attempt, "event_id" | "calls">[],
+): Call[] {
+  const distinct = new Map<string, Call>();
+  for (const { event_id, calls } of attempts) {
+    for (const call of calls) {
+      distinct.set(JSON.stringify([event_id, call]), call);
+    }
+  }
+  return [...distinct.values()];
 }
 
 /** The calls in the order of their first, alike ones together. */

@@ -123,6 +123,7 @@ export class Api {
       path: call.url.pathname,
       key: call.key,
       calendar: calendar.id,
+      body: call.body,
     });
     const work = () => this.#work(call, record, calendar);
     if (!struck) return work();

@@ -18,6 +18,8 @@ const requestFault = z.strictObject({
   /** The whole path, or its start with a `*` at the end. */
   path: z.string().startsWith("/").optional(),
   key: z.string().optional(),
+  /** A text that the raw body holds, for example a guest's e-mail. */
+  contains: z.string().min(1).optional(),
   ...occurrence,
   /** Whether status, close and hang strike before the request has its effect, or after it. */
   when: z.enum(["before", "after"]).default("before"),
@@ -170,6 +172,7 @@ export class Faults {
     path: string;
     key: string | null;
     calendar: string | null;
+    body: string;
   }): { active: ActiveFault; fault: RequestFault } | undefined {
     for (const active of this.#active) {
       const { fault } = active;
@@ -177,7 +180,8 @@ export class Faults {
       const matches = same(fault.method, request.method) &&
         samePath(fault.path, request.path) &&
         same(fault.key, request.key) &&
-        same(fault.calendar, request.calendar);
+        same(fault.calendar, request.calendar) &&
+        request.body.includes(fault.contains ?? "");
       if (matches && active.strikes()) return { active, fault };
     }
     return undefined;

@@ -72,6 +72,31 @@ Deno.test("nth and count choose the requests, and other paths, methods and calen
   });
 });
 
+Deno.test("contains hits the requests whose raw body holds the text, and only those are counted", async () => {
+  await withSimulator({}, async ({ create, post, get, simulator }) => {
+    const event_id = await create();
+    const fault = simulator.faults.add({
+      path: "/v1/events/guests/*",
+      contains: "bad@example.org",
+      nth: 2,
+      status: 400,
+      message: "guests.1.email: bounces",
+    });
+    const add = async (...emails: string[]) => {
+      const guests = emails.map((email) => ({ email }));
+      const body = { event_id, guests, send_email: false };
+      return (await post("/v1/events/guests/add", body)).status;
+    };
+    assertEquals(await add("bad@example.org"), 200);
+    assertEquals(await add("ann@example.org"), 200);
+    assertEquals(await add("ann@example.org", "bad@example.org"), 400);
+    assertEquals(await add("ann@example.org", "BAD@example.org"), 200);
+    const query = { event_id, id: "bad@example.org" };
+    assertEquals((await get("/v1/events/guests/get", query)).status, 200);
+    assertEquals(fault.hits, 1);
+  });
+});
+
 Deno.test("a 429 at will carries Retry-After", async () => {
   await withSimulator({}, async ({ get, simulator }) => {
     simulator.faults.add({ status: 429, retryAfterS: 7 });
@@ -147,7 +172,7 @@ Deno.test("stopping closes held requests without their effect", async () => {
   });
 });
 
-Deno.test("a fault without an effect, or with an unknown field, is refused", async () => {
+Deno.test("a fault without an effect, or with an unknown or wrong field, is refused", async () => {
   await withSimulator({}, ({ simulator }) => {
     assertThrows(
       () => simulator.faults.add({ path: CREATE }),
@@ -159,6 +184,17 @@ Deno.test("a fault without an effect, or with an unknown field, is refused", asy
       () => simulator.faults.add(typo),
       ApiError,
       'unknown field "times"',
+    );
+    assertThrows(
+      () => simulator.faults.add({ contains: "", status: 500 }),
+      ApiError,
+      "contains: Too small",
+    );
+    const webhooks = { on: "webhook" as const, contains: "a", drop: true };
+    assertThrows(
+      () => simulator.faults.add(webhooks),
+      ApiError,
+      'unknown field "contains"',
     );
     return Promise.resolve();
   });

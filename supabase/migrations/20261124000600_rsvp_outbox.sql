@@ -18,20 +18,18 @@ comment on column luma.sync_outbox.event_id is 'The event of an RSVP, by which R
 comment on column luma.sync_outbox.lease_state is
   'What is being sent: luma.event_state() when the lease was taken, which becomes the base on acknowledgement; of an RSVP what luma.guest_need() said.';
 comment on column luma.event_links.guests_due_at is
-  'Guests are added to the event again from then on, unless a full call of them waits: so a burst of RSVPs is a few calls.';
+  'Guests are added to the event again from then on, so that a burst of RSVPs is a few calls. What fills a whole call does not wait once it is due.';
 
 drop function if exists luma.enqueue(text, uuid, integer);
-create or replace function luma.enqueue(entity text, entity_id uuid, priority integer, event_id uuid default null)
+create or replace function luma.enqueue(entity text, entity_id uuid, priority integer, event_id uuid)
 returns void language plpgsql set search_path = '' as $$
-declare
-  of_event uuid := coalesce(enqueue.event_id, enqueue.entity_id);
 begin
   insert into luma.sync_outbox as o (entity, entity_id, event_id, priority, due_at, wake)
   values (
-    enqueue.entity, enqueue.entity_id, of_event, enqueue.priority,
+    enqueue.entity, enqueue.entity_id, enqueue.event_id, enqueue.priority,
     -- RSVPs wait a little for those that follow them, if one of their event has just been sent.
     greatest(now(), case when enqueue.entity = 'rsvp' then
-      (select l.guests_due_at from luma.event_links l where l.event_id = of_event) end),
+      (select l.guests_due_at from luma.event_links l where l.event_id = enqueue.event_id) end),
     luma.wakes_drain()
   )
   on conflict on constraint sync_outbox_pkey do update set
@@ -57,22 +55,58 @@ begin
 end
 $$;
 comment on function luma.enqueue(text, uuid, integer, uuid) is
-  'Marks an entity as differing from Luma; event_id for an RSVP. Cheap, makes no call, and takes no lock but the one on its own outbox row, which is taken under the lock of the row it is about.';
+  'Marks an entity as differing from Luma; event_id is the event of an RSVP, or the event itself. Cheap, makes no call, and takes no lock but the one on its own outbox row, which is taken under the lock of the row it is about.';
 
 drop function if exists luma.try_enqueue(text, uuid, integer);
-create or replace function luma.try_enqueue(entity text, entity_id uuid, priority integer, event_id uuid default null)
+create or replace function luma.try_enqueue(entity text, entity_id uuid, priority integer, event_id uuid)
 returns boolean language plpgsql
--- Far below deadlock_timeout: an app's transaction that changes several rows may hold this one, and want one
--- that we have locked already.
+-- Far below deadlock_timeout: an app's transaction that changes several rows may be inserting this one, and want
+-- one that we have locked already.
 set search_path = '' set lock_timeout = '50ms' as $$
+declare
+  is_free boolean;
 begin
+  select true into is_free
+  from luma.sync_outbox o where o.entity = try_enqueue.entity and o.entity_id = try_enqueue.entity_id
+  for update skip locked;
+  if is_free is null and exists (
+    select from luma.sync_outbox o where o.entity = try_enqueue.entity and o.entity_id = try_enqueue.entity_id
+  ) then
+    -- Whoever holds it is enqueueing it.
+    return false;
+  end if;
   perform luma.enqueue(entity, entity_id, priority, event_id);
   return true;
 exception when lock_not_available then
-  -- Whoever holds it is enqueueing it.
+  -- Somebody is enqueueing it for the first time.
   return false;
 end
 $$;
 comment on function luma.try_enqueue(text, uuid, integer, uuid) is 'Enqueues unless somebody else is doing so; for whoever enqueues many at once.';
+
+create or replace function luma.enqueue_event()
+returns trigger language plpgsql
+-- The app's roles have no rights in schema luma; the trigger acts for them.
+security definer set search_path = '' as $$
+declare
+  event public.canonical_events;
+begin
+  -- Here and not where it is declared: an error there would be outside this block's handler.
+  event := coalesce(new, old);
+  -- Set by this project's own writes of what Luma told: sending it back would be an echo.
+  if current_setting('luma.applying', true) = 'on' then
+    return null;
+  end if;
+  perform luma.enqueue('event', event.id, case
+    when tg_op = 'DELETE' or event.submission_status is distinct from 'approved' then 1
+    when event.luma_event_id is null then 2
+    else 3
+  end, event.id);
+  return null;
+exception when others then
+  perform luma.note_missed_change('event', event.id, sqlerrm);
+  return null;
+end
+$$;
 
 reset lock_timeout;

@@ -40,6 +40,19 @@ comment on function luma.recheck_user() is
 -- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
 set lock_timeout = '3s';
 
+-- For "all RSVPs of this user", unless the app has such an index. Its foreign key wants one too.
+do $$
+begin
+  if not exists (
+    select from pg_catalog.pg_index i
+    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = 'public.event_rsvps'::regclass and a.attname = 'user_id' and i.indpred is null
+  ) then
+    create index event_rsvps_user_id on public.event_rsvps (user_id);
+  end if;
+end
+$$;
+
 -- The last of all after-triggers (they fire in the order of their names), so that they see the app's own.
 create or replace trigger zz_luma_rsvp_inserted
 after insert on public.event_rsvps

@@ -33,21 +33,36 @@ $$;
 comment on function luma.diverged_rsvps(uuid, text) is
   'RSVPs that differ from Luma though nothing of them waits in the outbox: of one event, of one user, or of all events that take guests.';
 
+create or replace function luma.enqueue_diverged_rsvps(of_event uuid, of_user text, priority integer, out enqueued integer, out complete boolean)
+language plpgsql set search_path = '' as $$
+declare
+  diverged record;
+begin
+  enqueued := 0;
+  complete := true;
+  for diverged in select * from luma.diverged_rsvps(of_event, of_user) loop
+    if luma.try_enqueue('rsvp', diverged.rsvp_id, priority, diverged.event_id) then
+      enqueued := enqueued + 1;
+    else
+      complete := false;
+    end if;
+  end loop;
+end
+$$;
+comment on function luma.enqueue_diverged_rsvps(uuid, text, integer) is
+  'Enqueues what luma.diverged_rsvps() finds. complete is false when a writer holds one of them, who may yet roll back.';
+
 create or replace function luma.recheck_rsvps()
 returns void language plpgsql set search_path = '' as $$
 declare
   recheck luma.rechecks;
-  enqueued boolean;
 begin
   for recheck in
-    select * from luma.rechecks r where r.due_at <= clock_timestamp() order by r.id limit 20 for update skip locked
+    select * from luma.rechecks r where r.due_at <= clock_timestamp() order by r.id limit 100 for update skip locked
   loop
-    select coalesce(bool_and(luma.try_enqueue('rsvp', d.rsvp_id, recheck.priority, d.event_id)), true) into enqueued
-    from luma.diverged_rsvps(recheck.event_id, recheck.user_id) d;
-    if enqueued then
+    if (luma.enqueue_diverged_rsvps(recheck.event_id, recheck.user_id, recheck.priority)).complete then
       delete from luma.rechecks r where r.id = recheck.id;
     else
-      -- A writer holds one of them, and may yet roll back.
       update luma.rechecks r set due_at = clock_timestamp() + interval '1 second' where r.id = recheck.id;
     end if;
   end loop;

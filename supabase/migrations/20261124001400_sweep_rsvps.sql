@@ -33,15 +33,14 @@ declare
 begin
   for missed in
     with deleted as (delete from luma.missed_changes m where m.id is not null returning m.entity, m.entity_id)
-    select distinct d.entity, d.entity_id, d.entity_id as event_id, 3 as priority from deleted d where d.entity = 'event'
+    select d.entity_id from deleted d where d.entity = 'event'
     union
-    select 'event', d, d, 3 from luma.diverged_events() d
-    union
-    -- Also what the RSVP trigger missed: where nothing differs there is nothing to enqueue.
-    select 'rsvp', d.rsvp_id, d.event_id, 1 from luma.diverged_rsvps() d
+    select luma.diverged_events()
   loop
-    swept := swept + luma.try_enqueue(missed.entity, missed.entity_id, missed.priority, missed.event_id)::integer;
+    swept := swept + luma.try_enqueue('event', missed.entity_id, 3, missed.entity_id)::integer;
   end loop;
+  -- Also what the RSVP trigger missed: of an event that takes no guests there is nothing to enqueue.
+  swept := swept + (luma.enqueue_diverged_rsvps(null, null, 1)).enqueued;
   perform luma.show_status(o.entity_id, 'push_failed')
   from luma.sync_outbox o where o.dead_at is not null and o.entity = 'event';
   perform luma.show_synced(g.event_id)
@@ -93,12 +92,8 @@ select cron.schedule('luma-clean-up', '17 * * * *', 'select luma.clean_up()');
 
 create or replace function luma.backfill()
 returns integer language sql volatile set search_path = '' as $$
-  select count(*)::integer from (
-    select 'event' as entity, d as entity_id, d as event_id from luma.diverged_events() d
-    union all
-    select 'rsvp', d.rsvp_id, d.event_id from luma.diverged_rsvps() d
-  ) diverged
-  where luma.try_enqueue(diverged.entity, diverged.entity_id, 4, diverged.event_id)
+  select (select count(*) from luma.diverged_events() d where luma.try_enqueue('event', d, 4, d))::integer
+    + (luma.enqueue_diverged_rsvps(null, null, 4)).enqueued
 $$;
 comment on function luma.backfill() is
   'Enqueues every approved, coming event, and every RSVP of events on Luma, that Luma does not have as it is, below live traffic and without mails to guests. RSVPs of events that are new to Luma follow when it has them. Answers how many. Can be repeated.';

@@ -44,3 +44,23 @@ left join luma.sync_outbox o on o.entity = 'rsvp' and o.entity_id = r.id
 left join luma.calendar_state s on s.luma_key = o.calendar;
 comment on view luma.rsvp_status is
   'Each RSVP: does Luma have it, what is waiting, and why. held: it is sent when its event is on Luma and its user has an e-mail address.';
+
+create or replace view luma.health as
+select luma.mode() as mode,
+  count(*) filter (where o.version > o.done_version and o.dead_at is null) as waiting,
+  count(*) filter (where o.lease is not null and o.due_at > now()) as in_flight,
+  count(*) filter (where o.dead_at is not null) as dead,
+  now() - min(o.changed_at) filter (where o.version > o.done_version and o.dead_at is null) as oldest_waiting,
+  (select count(*) from luma.missed_changes) as missed_changes,
+  (select max(r.started_at) from luma.drain_runs r) as last_drain,
+  (select jsonb_object_agg(c.luma_key, jsonb_build_object(
+      'ready', luma.calendar_ready(c.luma_key), 'problem', s.problem, 'paused_until', s.paused_until,
+      'calls_last_minute', (select coalesce(sum(p.permits), 0) from luma.rate_permits p where p.calendar = c.luma_key and p.free_at > now())
+    ))
+   from public.calendars c left join luma.calendar_state s on s.luma_key = c.luma_key
+   where c.luma_key is not null) as calendars,
+  luma.drain_problem() as problem,
+  (select count(*) from luma.rechecks) as rechecks
+from luma.sync_outbox o;
+comment on view luma.health is
+  'One row: the queue, the calendars and what is wrong. rechecks: events that opened and users with another address, whose RSVPs are about to be compared with Luma.';

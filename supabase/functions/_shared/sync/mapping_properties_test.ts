@@ -4,7 +4,13 @@ import { startSimulator } from "../../../../scripts/luma-simulator/mod.ts";
 import { createLumaClient } from "../luma/client.ts";
 import { EventChanges, EventInput } from "../luma/inputs.ts";
 import { EventState } from "./job.ts";
-import { pickChanged, RowError, ticketPrice, toLumaEvent } from "./mapping.ts";
+import {
+  pickChanged,
+  RowError,
+  ticketPrice,
+  toLumaEvent,
+  toLumaGuest,
+} from "./mapping.ts";
 
 const KEY = "luma-key-blr";
 
@@ -174,4 +180,32 @@ Deno.test("Luma creates an event from every row that is not refused, and takes e
     await simulator.stop();
   }
   assert(created > 100, `${created} rows became events`);
+});
+
+/** Names of every length, also with half an emoji in them. */
+const guestName = fc.oneof(
+  text,
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.string({ unit: fc.constantFrom("x", " ", "\n", "\u0085", "\u2028", "🎤") })
+    .map((name) => name.repeat(20)),
+  fc.array(fc.integer({ max: 0xffff, min: 0 }), { maxLength: 300 })
+    .map((units) => String.fromCharCode(...units)),
+);
+
+Deno.test("whatever a guest's name, it is left out or sent as one short line that Luma can read", () => {
+  const email = "ann@example.com";
+  fc.assert(
+    fc.property(guestName, (given) => {
+      const guest = toLumaGuest({ email, name: given });
+      assertEquals(JSON.parse(JSON.stringify(guest)), guest);
+      assertEquals(guest.email, email);
+      const { name } = guest;
+      if (name === undefined) return assert(!("name" in guest));
+      assert(name !== "" && name === name.trim());
+      assert(!/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name));
+      assert([...name].length <= 100);
+      assertEquals(toLumaGuest({ email, name }), guest);
+    }),
+    { numRuns: 2_000 },
+  );
 });

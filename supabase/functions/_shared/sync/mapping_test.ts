@@ -5,7 +5,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { EventState } from "./job.ts";
-import { RowError, toLumaEvent } from "./mapping.ts";
+import { RowError, toLumaEvent, toLumaGuest } from "./mapping.ts";
 import { FIELDS, STATE, stateWith } from "./testing.ts";
 
 type Changes = Partial<EventState>;
@@ -305,4 +305,38 @@ Deno.test("a row with many faults is corrected in all of them", () => {
     description: "![](x)",
   });
   assertEquals(warnings.length, 6);
+});
+
+/** The name that Luma is sent of a guest. */
+function guestName(name: string | null): string | undefined {
+  return toLumaGuest({ email: "ann@example.com", name }).name;
+}
+
+Deno.test("a guest is an e-mail address and a name, and nothing else of the row", () => {
+  const row = { email: "ann@example.com", name: "Ann", phone: "+911" };
+  assertEquals(toLumaGuest(row), { email: "ann@example.com", name: "Ann" });
+});
+
+Deno.test("a guest without a name is sent without one", () => {
+  for (const name of [null, "", " \t\r\n ", "\u00a0\u3000", "\u0000\u009f"]) {
+    assertEquals(toLumaGuest({ email: "ann@example.com", name }), {
+      email: "ann@example.com",
+    });
+  }
+});
+
+Deno.test("a guest's name is one line without control characters", () => {
+  assertEquals(guestName(" Ann\r\nB.\n\n\tC. "), "Ann B. C.");
+  assertEquals(guestName("A\u0000n\u001bn\u007f \u0085\u009fB"), "Ann B");
+  assertEquals(guestName("Ann\u2028B"), "Ann B");
+  assertEquals(guestName("अनु 🎤 O'Neil <b>"), "अनु 🎤 O'Neil <b>");
+});
+
+Deno.test("a guest's name is cut to 100 characters, none of them in two", () => {
+  assertEquals(guestName("x".repeat(100)), "x".repeat(100));
+  assertEquals(guestName("x".repeat(5_000)), "x".repeat(100));
+  assertEquals(guestName("🎤".repeat(5_000)), "🎤".repeat(100));
+  assertEquals(guestName(`x${"🎤".repeat(5_000)}`), `x${"🎤".repeat(99)}`);
+  // What is left ends in no space.
+  assertEquals(guestName(`${"x".repeat(99)} y`), "x".repeat(99));
 });

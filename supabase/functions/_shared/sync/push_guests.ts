@@ -136,13 +136,19 @@ class GuestPush {
 
   /** False when Luma has no such guest. */
   async #change(guest: GuestJob): Promise<boolean> {
+    const id = this.#seen.get(guest)?.id ?? guest.luma_guest_id;
+    if (id !== null && await this.#changeAs(id, guest)) return true;
+    // Whoever was lost on Luma and added again has another id than the one we know.
+    return await this.#changeAs(guest.email, guest);
+  }
+
+  async #changeAs(guest_id: string, guest: GuestJob): Promise<boolean> {
     let isThere = true;
     await this.#call([guest], async () => {
       try {
         await this.client.updateGuestStatus({
           event_id: this.job.luma_event_id,
-          guest_id: this.#seen.get(guest)?.id ?? guest.luma_guest_id ??
-            guest.email,
+          guest_id,
           status: guest.wanted,
           send_email: this.job.send_email,
         });
