@@ -62,7 +62,7 @@ begin
   elsif outcome = 'done' then
     update luma.guests g
     set row_base = result ->> 'status', luma_base = result ->> 'status', in_doubt = false, lease = null, synced_at = now(),
-        luma_guest_id = case when result ->> 'status' is not null then coalesce(result ->> 'luma_guest_id', g.luma_guest_id) end
+        luma_guest_id = result ->> 'luma_guest_id'
     where g.lease = o.lease;
     perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
   elsif outcome = 'failed' then
@@ -137,7 +137,7 @@ begin
 end
 $$;
 comment on function public.luma_settle_guests(uuid, text) is
-  'luma-drain: what became of the guests of a batch. results_json: [{lease, outcome: done | dry_run | failed | released, status (what Luma holds, null: no such guest), luma_guest_id, failure (as luma_fail takes it), maybe_applied, calls}]. Answers the leases whose RSVP the app is writing just now: ask again in a moment. A lease that is no longer held settles nothing.';
+  'luma-drain: what became of the guests of a batch. results_json: [{lease, outcome: done | dry_run | failed | released, status (what Luma holds, null: no such guest), luma_guest_id (null: unknown), failure (as luma_fail takes it), maybe_applied, calls}]. Answers the leases whose RSVP the app is writing just now: ask again in a moment. A lease that is no longer held settles nothing.';
 
 -- The app's trigger stamps updated_at on every update, and the app may tell by it who changed what last.
 create or replace function luma.keep_updated_at()

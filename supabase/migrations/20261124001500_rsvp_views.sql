@@ -1,11 +1,15 @@
--- What admins look at in SQL, with RSVPs.
+-- What admins look at in SQL, with RSVPs. The columns of a view stay: a second application of the migrations
+-- begins with its first form, and Postgres replaces no view by one with fewer columns.
 
 create or replace view luma.dead_letters as
-select o.entity, o.entity_id, e.title, o.calendar, o.last_error as error, o.dead_at, o.changed_at,
-  format('select luma.retry(%L);', o.entity_id) as to_retry, o.event_id, r.user_id
+select o.entity, o.entity_id,
+  case when o.entity = 'rsvp' then format('%s: RSVP of %s', e.title, coalesce(r.user_id, l.user_id)) else e.title end as title,
+  o.calendar, o.last_error as error, o.dead_at, o.changed_at,
+  format('select luma.retry(%L);', o.entity_id) as to_retry
 from luma.sync_outbox o
 left join public.canonical_events e on e.id = o.event_id
 left join public.event_rsvps r on o.entity = 'rsvp' and r.id = o.entity_id
+left join luma.guest_links l on o.entity = 'rsvp' and l.rsvp_id = o.entity_id
 where o.dead_at is not null;
 comment on view luma.dead_letters is 'What was given up, why, and the statement that tries it again. Mending the row tries again by itself.';
 
@@ -47,7 +51,7 @@ comment on view luma.rsvp_status is
 
 create or replace view luma.health as
 select luma.mode() as mode,
-  count(*) filter (where o.version > o.done_version and o.dead_at is null) as waiting,
+  count(*) filter (where o.version > o.done_version and o.dead_at is null) + (select count(*) from luma.rechecks) as waiting,
   count(*) filter (where o.lease is not null and o.due_at > now()) as in_flight,
   count(*) filter (where o.dead_at is not null) as dead,
   now() - min(o.changed_at) filter (where o.version > o.done_version and o.dead_at is null) as oldest_waiting,
@@ -59,8 +63,7 @@ select luma.mode() as mode,
     ))
    from public.calendars c left join luma.calendar_state s on s.luma_key = c.luma_key
    where c.luma_key is not null) as calendars,
-  luma.drain_problem() as problem,
-  (select count(*) from luma.rechecks) as rechecks
+  luma.drain_problem() as problem
 from luma.sync_outbox o;
 comment on view luma.health is
-  'One row: the queue, the calendars and what is wrong. rechecks: events that opened and users with another address, whose RSVPs are about to be compared with Luma.';
+  'One row: the queue (with luma.rechecks), the calendars and what is wrong.';

@@ -76,7 +76,7 @@ class GuestPush {
     for (const guest of guests) {
       if (this.#results.has(guest)) continue;
       const status = statusOf(this.#seen.get(guest)) ?? guest.agreed;
-      if (status === guest.wanted) this.#done(guest);
+      if (status === guest.wanted) this.#done(guest, this.#idOf(guest));
       else if (status === null) missing.push(guest);
       else if (!await this.#change(guest)) missing.push(guest);
     }
@@ -85,7 +85,7 @@ class GuestPush {
     }
     for (const guest of missing) {
       // Luma has not whom it should not have.
-      if (guest.wanted === "declined") this.#done(guest, null);
+      if (guest.wanted === "declined") this.#done(guest, null, null);
     }
     return guests.map((guest) => ({
       guest,
@@ -136,23 +136,24 @@ class GuestPush {
 
   /** False when Luma has no such guest. */
   async #change(guest: GuestJob): Promise<boolean> {
-    const id = this.#seen.get(guest)?.id ?? guest.luma_guest_id;
+    const id = this.#idOf(guest);
     if (id !== null && await this.#changeAs(id, guest)) return true;
-    // Whoever was lost on Luma and added again has another id than the one we know.
-    return await this.#changeAs(guest.email, guest);
+    // Whoever was lost on Luma and added again there has another id than the one we know.
+    return await this.#changeAs(null, guest);
   }
 
-  async #changeAs(guest_id: string, guest: GuestJob): Promise<boolean> {
+  /** Changes a guest by id, or by e-mail without one. */
+  async #changeAs(id: string | null, guest: GuestJob): Promise<boolean> {
     let isThere = true;
     await this.#call([guest], async () => {
       try {
         await this.client.updateGuestStatus({
           event_id: this.job.luma_event_id,
-          guest_id,
+          guest_id: id ?? guest.email,
           status: guest.wanted,
           send_email: this.job.send_email,
         });
-        this.#done(guest);
+        this.#done(guest, id);
       } catch (error) {
         if (!hasStatus(error, 404)) throw error;
         isThere = false;
@@ -175,7 +176,8 @@ class GuestPush {
           approval_status,
           send_email: this.job.send_email,
         });
-        guests.forEach((guest) => this.#done(guest));
+        // Which ids they have now is not told.
+        guests.forEach((guest) => this.#done(guest, null));
       } catch (error) {
         // One status for the whole call: if it may be one guest's fault, find that guest.
         isRefused = guests.length > 1 && isGuestsFault(error);
@@ -188,14 +190,18 @@ class GuestPush {
     await this.#add(guests.slice(half));
   }
 
-  #done(guest: GuestJob, status: SettableStatus | null = guest.wanted): void {
+  #idOf(guest: GuestJob): string | null {
+    return this.#seen.get(guest)?.id ?? guest.luma_guest_id;
+  }
+
+  #done(
+    guest: GuestJob,
+    lumaGuestId: string | null,
+    status: SettableStatus | null = guest.wanted,
+  ): void {
+    // After a stop nothing is known of those whose turn never came.
     if (this.#results.has(guest) || this.#isStopped) return;
-    const seen = this.#seen.get(guest)?.id;
-    this.#results.set(guest, {
-      outcome: "done",
-      status,
-      lumaGuestId: seen ?? guest.luma_guest_id,
-    });
+    this.#results.set(guest, { outcome: "done", status, lumaGuestId });
   }
 
   /** Makes calls about these guests. What they throw becomes their result, and the end of the work unless it is only theirs. */
@@ -234,8 +240,11 @@ function isGuestsFault(error: unknown): boolean {
     ![401, 403, 404, 408, 425, 429].includes(error.status);
 }
 
-/** Anything but a clear refusal. Also a 429: fetch repeats a call whose connection broke, and the first may have arrived. */
+/**
+ * Anything but a clear refusal. Also a 408, and a 429: fetch repeats a call whose connection broke, and the first
+ * may have arrived.
+ */
 function isMaybeApplied(error: unknown): boolean {
   return !(error instanceof LumaError) || error.maybeApplied ||
-    (error.status === 429 && error.route.startsWith("POST "));
+    ([408, 429].includes(error.status ?? 0) && error.route.startsWith("POST "));
 }
