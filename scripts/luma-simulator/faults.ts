@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ApiError } from "./errors.ts";
+import type { Random } from "./ids.ts";
 import { webhookType } from "./schema_fields.ts";
 import { validate } from "./validate.ts";
 
@@ -10,6 +11,8 @@ const occurrence = {
   nth: z.int().min(1).default(1),
   /** How many are hit; without it all, until the fault is removed. */
   count: z.int().min(1).optional(),
+  /** The share of them that is hit, by chance; 0.05 is one in twenty. */
+  chance: z.number().gt(0).max(1).default(1),
 };
 
 const requestFault = z.strictObject({
@@ -95,13 +98,15 @@ class ActiveFault implements FaultHandle {
     readonly id: string,
     readonly fault: RequestFault | WebhookFault,
     readonly remove: () => void,
+    private readonly random: Random,
   ) {}
 
   /** Counts a match; true when this one is to be hit. */
   strikes(): boolean {
     this.#matches += 1;
-    const { nth, count = Infinity } = this.fault;
-    return this.#matches >= nth && this.#matches < nth + count;
+    const { nth, count = Infinity, chance } = this.fault;
+    return this.#matches >= nth && this.#matches < nth + count &&
+      this.random() < chance;
   }
 
   hit(): void {
@@ -149,12 +154,14 @@ export class Faults {
   #active: ActiveFault[] = [];
   #last = 0;
 
+  constructor(private readonly random: Random) {}
+
   add(fault: RequestFault | WebhookFault): FaultHandle {
     const id = `fault-${++this.#last}`;
     const active = new ActiveFault(id, fault, () => {
       this.#active = this.#active.filter((other) => other !== active);
       active.release();
-    });
+    }, this.random);
     this.#active.push(active);
     return active;
   }

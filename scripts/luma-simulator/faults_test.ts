@@ -1,5 +1,7 @@
 import {
+  assert,
   assertEquals,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -70,6 +72,27 @@ Deno.test("nth and count choose the requests, and other paths, methods and calen
       message: "simulated failure",
     }]);
   });
+});
+
+Deno.test("chance hits a share of the requests, the same ones for the same seed", async () => {
+  const statusesOf = async (seed: number) => {
+    const statuses: number[] = [];
+    await withSimulator(
+      { seed, rateLimitPerMinute: 1_000 },
+      async ({ get, simulator }) => {
+        simulator.faults.add({ chance: 0.3, status: 503 });
+        for (let i = 0; i < 100; i++) {
+          statuses.push((await get("/v1/calendars/get")).status);
+        }
+      },
+    );
+    return statuses;
+  };
+  const first = await statusesOf(1);
+  const hit = first.filter((status) => status === 503).length;
+  assert(hit > 15 && hit < 45, `${hit} of 100`);
+  assertEquals(await statusesOf(1), first);
+  assertNotEquals(await statusesOf(2), first);
 });
 
 Deno.test("contains hits the requests whose raw body holds the text, and only those are counted", async () => {

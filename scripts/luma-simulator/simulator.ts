@@ -5,6 +5,7 @@ import {
   type FaultHandle,
   Faults,
 } from "./faults.ts";
+import { seededRandom } from "./ids.ts";
 import { Guest, Host } from "./people.ts";
 import { RateLimiter } from "./rate_limit.ts";
 import { Recorder } from "./recorder.ts";
@@ -40,7 +41,7 @@ export interface SimulatorOptions {
   now?: () => number;
   /** The pauses before each retry of a webhook. Default 0.2, 1 and 5 seconds. */
   webhookRetryMs?: number[];
-  /** Makes ids and slugs repeat from run to run; without it they differ. */
+  /** Makes ids, slugs and the chances of faults repeat from run to run; without it they differ. */
   seed?: number;
 }
 
@@ -102,7 +103,8 @@ export async function startSimulator(
 ): Promise<LumaSimulator> {
   const now = options.now ?? Date.now;
   const stopping = new AbortController();
-  const faults = new Faults();
+  const random = seededRandom(options.seed);
+  const faults = new Faults(random);
   const limiter = new RateLimiter(options.rateLimitPerMinute ?? 200, now);
   const requests = new Recorder<RecordedRequest>("request");
   const sender = new WebhookSender(
@@ -113,7 +115,7 @@ export async function startSimulator(
   const world: World = new World(
     now,
     (type, calendarId, data) => sender.emit(type, calendarId, data),
-    options.seed,
+    random,
   );
   addCalendars(world, options.calendars ?? DEFAULT_CALENDARS);
   let url = "";

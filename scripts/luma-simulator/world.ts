@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { type RandomText, randomText } from "./ids.ts";
+import { type Random, type RandomText, randomText } from "./ids.ts";
 import type {
   anyGuestStatus,
   feedbackEmail,
@@ -191,9 +191,9 @@ export class World {
   constructor(
     readonly now: () => number,
     readonly emit: Emit,
-    seed?: number,
+    random: Random,
   ) {
-    this.random = randomText(seed);
+    this.random = randomText(random);
   }
 
   /** Now, as ISO 8601 in UTC. */

@@ -60,9 +60,9 @@ comment on function luma.enqueue(text, uuid, integer, uuid) is
 drop function if exists luma.try_enqueue(text, uuid, integer);
 create or replace function luma.try_enqueue(entity text, entity_id uuid, priority integer, event_id uuid)
 returns boolean language plpgsql
--- Far below deadlock_timeout: an app's transaction that changes several rows may be inserting this one, and want
--- one that we have locked already.
-set search_path = '' set lock_timeout = '50ms' as $$
+-- An app's transaction may be inserting this one, and want one that we have locked already. As short as can be, for
+-- it may be inserting thousands, and waiting for it is not needed: it enqueues them itself.
+set search_path = '' set lock_timeout = '1ms' as $$
 declare
   is_free boolean;
 begin

@@ -78,16 +78,32 @@ comment on function luma.hold_batch(luma.sync_outbox, jsonb, timestamptz) is 'Le
 
 create or replace function luma.unlink_moved(rsvp_id uuid)
 returns boolean language plpgsql set search_path = '' as $$
+declare
+  link luma.guest_links;
 begin
-  delete from luma.guest_links l
-  where l.rsvp_id = unlink_moved.rsvp_id and not exists (
-    select from public.event_rsvps r where r.id = l.rsvp_id and (r.event_id, r.user_id) = (l.event_id, l.user_id)
-  );
-  return found and exists (select from public.event_rsvps r where r.id = unlink_moved.rsvp_id);
+  select * into link from luma.guest_links l where l.rsvp_id = unlink_moved.rsvp_id;
+  -- The user's row that was made anew takes the guest over, so that its own end is not missed.
+  insert into luma.guest_links (rsvp_id, event_id, user_id, email)
+  select r.id, r.event_id, r.user_id, link.email from public.event_rsvps r
+  where r.event_id = link.event_id and r.user_id = link.user_id
+  on conflict do nothing;
+  if exists (
+    select from luma.guests g
+    where g.event_id = link.event_id and g.email = link.email and (g.in_doubt or g.row_base <> 'declined')
+  ) and not exists (
+    select from luma.guest_links l
+    join public.event_rsvps r on r.id = l.rsvp_id and r.event_id = l.event_id and r.user_id = l.user_id
+    where l.event_id = link.event_id and l.email = link.email
+  ) then
+    -- Who wanted the guest to stay has gone meanwhile: a guest that nobody is would never be declined.
+    return true;
+  end if;
+  delete from luma.guest_links l where l.rsvp_id = unlink_moved.rsvp_id;
+  return exists (select from public.event_rsvps r where r.id = unlink_moved.rsvp_id);
 end
 $$;
 comment on function luma.unlink_moved(uuid) is
-  'Forgets which guest an RSVP was, once that guest has left. True when the row is there, as somebody else''s: then it has a guest to be sent.';
+  'Forgets which guest an RSVP was whose row is gone or somebody else''s. True when there is more to send of it: the guest still has to leave, or the row has another guest now.';
 
 create or replace function luma.finish_rsvp(o luma.sync_outbox, moved boolean, outcome text, calls jsonb)
 returns void language plpgsql set search_path = '' as $$
@@ -101,7 +117,7 @@ begin
 end
 $$;
 comment on function luma.finish_rsvp(luma.sync_outbox, boolean, text, jsonb) is
-  'Like luma.finish(); an RSVP that became somebody else''s stays due.';
+  'Like luma.finish(); an RSVP whose row is gone or somebody else''s stays due as long as there is more to send of it.';
 
 create or replace function luma.guests_job(o luma.sync_outbox)
 returns jsonb language plpgsql set search_path = '' as $$
@@ -122,16 +138,17 @@ begin
     return null;
   end if;
   select * into need from luma.guest_need(o.entity_id);
-  if need.kind is null then
+  if need.busy then
+    -- First of all: what is being sent may be older than this change, so not even "nothing to do" can be told.
+    perform luma.put_back(o, clock_timestamp() + interval '1 second', false, o.last_error);
+    return null;
+  elsif need.kind is null then
     if need.agreed is not null and not need.moved then
       -- Who shares a guest has to be known before the other one leaves.
       insert into luma.guest_links (rsvp_id, event_id, user_id, email)
       values (o.entity_id, need.event_id, need.user_id, need.email) on conflict do nothing;
     end if;
     perform luma.finish_rsvp(o, need.moved, 'nothing_to_do', '[]');
-    return null;
-  elsif need.busy then
-    perform luma.put_back(o, clock_timestamp() + interval '1 second', false, o.last_error);
     return null;
   end if;
 

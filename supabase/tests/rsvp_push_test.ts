@@ -161,6 +161,28 @@ stackTest(
 );
 
 stackTest(
+  "a row that was made anew and deleted before its turn declines the guest all the same",
+  async (stack) => {
+    const { sql } = stack;
+    const id = await insertEvent(stack);
+    await insertUsers(stack, 1);
+    await rsvp(stack, id, "u1", "going");
+    await drain(stack);
+    await sql`delete from public.event_rsvps`;
+    await rsvp(stack, id, "u1", "going");
+    await sql`
+      update luma.sync_outbox o set due_at = now() + interval '1 hour'
+      from public.event_rsvps r where r.id = o.entity_id`;
+    // The old row's turn: its guest stays, for the new one.
+    await drain(stack);
+    assertEquals(guestList(stack), { u1: "approved" });
+    await sql`delete from public.event_rsvps`;
+    await drainAll(stack);
+    assertEquals(guestList(stack), { u1: "declined" });
+  },
+);
+
+stackTest(
   "what the sync writes to an RSVP leaves the app's own columns alone",
   async (stack) => {
     const { sql } = stack;
