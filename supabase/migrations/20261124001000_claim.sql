@@ -8,7 +8,11 @@ where o.version > o.done_version
   and o.dead_at is null
   and o.due_at <= now()
   and (select luma.mode()) <> 'off'
-  and (o.version > o.dry_version or (select luma.mode()) <> 'dry_run');
+  and (o.version > o.dry_version or (select luma.mode()) <> 'dry_run')
+  -- What may have killed its drains goes one at a time, or those beside it would be given up with it.
+  and (o.crashes < 2 or not exists (
+    select from luma.sync_outbox s where s.lease is not null and s.due_at > now() and s.crashes >= 2
+  ));
 comment on view luma.due_jobs is 'Outbox rows with something to send in this mode, whose time has come. The one definition of "due".';
 
 create or replace function luma.has_claimable(calendars text[] default null)

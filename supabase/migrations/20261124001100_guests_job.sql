@@ -2,11 +2,11 @@
 
 create or replace function luma.batch_size(kind text)
 returns integer language sql immutable set search_path = ''
--- An addition is one call for all; a change is one call each, so a few of them are enough for one drain.
-return case kind when 'add' then 100 else 10 end;
+-- An addition is one call for all; changes are one call each, all made at once.
+return case kind when 'add' then 100 else 5 end;
 comment on function luma.batch_size(text) is 'Most guests that one job adds, or changes.';
 
-create or replace function luma.find_companions(lead luma.sync_outbox, kind text, wanted text, email text)
+create or replace function luma.find_companions(lead luma.sync_outbox, kind text, wanted text, email text, most integer)
 returns jsonb language sql stable set search_path = '' as $$
   with due as materialized (
     select d.entity_id, d.version, d.due_at from luma.due_jobs d
@@ -24,10 +24,10 @@ returns jsonb language sql stable set search_path = '' as $$
     order by n.email, due.due_at
   )
   select coalesce(jsonb_agg(a.guest), '[]')
-  from (select * from alike order by due_at limit luma.batch_size(kind) - 1) a
+  from (select * from alike order by due_at limit most) a
 $$;
-comment on function luma.find_companions(luma.sync_outbox, text, text, text) is
-  'Due RSVPs that can go with a leased one: what luma.guest_need() says of them, rsvp_id and version.';
+comment on function luma.find_companions(luma.sync_outbox, text, text, text, integer) is
+  'At most so many due RSVPs that can go with a leased one: what luma.guest_need() says of them, rsvp_id and version.';
 
 create or replace function luma.lease_companions(lead luma.sync_outbox, companions jsonb)
 returns setof luma.sync_outbox language sql set search_path = ''
@@ -62,10 +62,20 @@ begin atomic
 end;
 comment on function luma.remember_guests(jsonb) is 'Writes down which guests a batch is about, and under which leases.';
 
+create or replace function luma.postpone(o luma.sync_outbox, due_at timestamptz)
+returns void language sql set search_path = ''
+begin atomic
+  -- Unlike after an attempt the crashes still count, or what kills its drains would be sent with others again.
+  update luma.sync_outbox s
+  set lease = null, leased_by = null, leased_at = null, lease_version = null, lease_state = null, due_at = postpone.due_at
+  where s.entity = (o).entity and s.entity_id = (o).entity_id;
+end;
+comment on function luma.postpone(luma.sync_outbox, timestamptz) is 'Gives back a job that was leased and not tried.';
+
 create or replace function luma.hold_batch(lead luma.sync_outbox, companions jsonb, until timestamptz)
 returns void language plpgsql set search_path = '' as $$
 begin
-  perform luma.put_back(lead, until, false, lead.last_error);
+  perform luma.postpone(lead, until);
   update luma.sync_outbox o set due_at = until
   where o.entity = 'rsvp' and o.entity_id in (
     select s.entity_id from jsonb_to_recordset(companions) c (rsvp_id uuid)
@@ -119,7 +129,7 @@ $$;
 comment on function luma.finish_rsvp(luma.sync_outbox, boolean, text, jsonb) is
   'Like luma.finish(); an RSVP whose row is gone or somebody else''s stays due as long as there is more to send of it.';
 
-create or replace function luma.guests_job(o luma.sync_outbox)
+create or replace function luma.guests_job(o luma.sync_outbox, free integer)
 returns jsonb language plpgsql set search_path = '' as $$
 declare
   settings luma.settings;
@@ -140,7 +150,7 @@ begin
   select * into need from luma.guest_need(o.entity_id);
   if need.busy then
     -- First of all: what is being sent may be older than this change, so not even "nothing to do" can be told.
-    perform luma.put_back(o, clock_timestamp() + interval '1 second', false, o.last_error);
+    perform luma.postpone(o, clock_timestamp() + interval '1 second');
     return null;
   elsif need.kind is null then
     if need.agreed is not null and not need.moved then
@@ -154,7 +164,11 @@ begin
 
   select * into settings from luma.settings;
   select * into link from luma.event_links l where l.event_id = o.event_id;
-  companions := luma.find_companions(o, need.kind, need.wanted, need.email);
+  companions := luma.find_companions(
+    o, need.kind, need.wanted, need.email,
+    -- A change needs a permit for each guest.
+    least(luma.batch_size(need.kind), case when need.kind = 'change' then free end) - 1
+  );
   if need.kind = 'add' then
     if link.guests_due_at > now() and jsonb_array_length(companions) + 1 < luma.batch_size('add') then
       perform luma.hold_batch(o, companions, link.guests_due_at);
@@ -177,9 +191,10 @@ begin
   return jsonb_build_object(
     'entity', 'guests', 'id', o.event_id, 'calendar', o.calendar, 'luma_event_id', link.luma_event_id,
     'send_email', settings.send_email and o.priority < 4,
+    'permits', case when need.kind = 'change' then jsonb_array_length(batch) else 1 end,
     'guests', batch
   );
 end
 $$;
-comment on function luma.guests_job(luma.sync_outbox) is
-  'What the drain needs to know of a leased RSVP and of those that go with it, or null when there is nothing to send now.';
+comment on function luma.guests_job(luma.sync_outbox, integer) is
+  'What the drain needs to know of a leased RSVP and of those that go with it, for at most so many calls, or null when there is nothing to send now. permits: how many calls it is good for.';

@@ -16,7 +16,7 @@ $$;
 comment on function public.luma_drain_start(text[]) is
   'luma-drain: registers a run that holds keys for these calendars. {run_id, mode, problems, lease_seconds}.';
 
-create or replace function luma.claim_job(run_id uuid, calendar text, oldest boolean)
+create or replace function luma.claim_job(run_id uuid, calendar text, oldest boolean, free integer)
 returns jsonb language plpgsql set search_path = '' as $$
 declare
   o luma.sync_outbox;
@@ -32,14 +32,15 @@ begin
         perform luma.finish(o, 'nothing_to_do', '[]');
       end if;
     else
-      job := luma.guests_job(o);
+      job := luma.guests_job(o, free);
     end if;
     exit when job is not null;
   end loop;
   return job;
 end
 $$;
-comment on function luma.claim_job(uuid, text, boolean) is 'Leases the next job of a calendar and describes it; null when there is none.';
+comment on function luma.claim_job(uuid, text, boolean, integer) is
+  'Leases the next job of a calendar, one for at most so many calls at once, and describes it; null when there is none.';
 
 create or replace function public.luma_claim(run_id uuid, calendars text[], max_jobs integer)
 returns jsonb language plpgsql security definer set search_path = '' as $$
@@ -51,8 +52,8 @@ declare
   job jsonb;
   claimed jsonb := '[]';
   permits jsonb := '{}';
-  picked integer;
   free integer;
+  needed integer;
   wait_ms integer;
 begin
   update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds' where r.id = run_id;
@@ -65,22 +66,25 @@ begin
     if free = 0 then
       wait_ms := least(wait_ms, luma.permits_wait_ms(calendar));
     end if;
-    picked := 0;
-    while picked < least(free, max_jobs - jsonb_array_length(claimed)) loop
-      job := luma.claim_job(run_id, calendar, oldest);
+    needed := 0;
+    while needed < free and jsonb_array_length(claimed) < max_jobs loop
+      job := luma.claim_job(run_id, calendar, oldest, free - needed);
       exit when job is null;
       claimed := claimed || job;
-      picked := picked + 1;
+      needed := needed + coalesce((job ->> 'permits')::integer, 1);
     end loop;
-    if live and picked > 0 then
-      permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, picked));
+    if live and needed > 0 then
+      permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, needed));
     end if;
   end loop;
   update luma.drain_runs r set jobs = r.jobs + jsonb_array_length(claimed) where r.id = run_id;
-  return jsonb_build_object('mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms);
+  return jsonb_build_object(
+    'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
+    'permits_after_ms', luma.elapsed_ms()
+  );
 end
 $$;
 comment on function public.luma_claim(uuid, text[], integer) is
-  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_seconds()), wait_ms (when work waits for permits)}.';
+  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_ms()), permits_after_ms (how long after the request they were given, at the least), wait_ms (when work waits for permits)}.';
 
 select luma.restrict_access();

@@ -197,6 +197,22 @@ stackTest(
   },
 );
 
+stackTest(
+  "permits that were not used are free again, and no others",
+  async ({ sql }) => {
+    await sql`select luma.take_permits('blr', 3)`;
+    await sql`select luma.take_permits('blr', 4)`;
+    await sql`select luma.take_permits('zo_events', 5)`;
+    const left = async () =>
+      (await sql`select calendar, permits from luma.rate_permits order by id`)
+        .map((row) => `${row.calendar} ${row.permits}`);
+    await sql`select public.luma_return_permits('blr', 5)`;
+    assertEquals(await left(), ["blr 2", "zo_events 5"]);
+    await sql`select public.luma_return_permits('blr', 9)`;
+    assertEquals(await left(), ["zo_events 5"]);
+  },
+);
+
 stackTest("the limit that Luma tells is kept at a distance", async (stack) => {
   const { sql } = stack;
   await sql`select public.luma_note_rate_limit('blr', 100)`;

@@ -415,6 +415,10 @@ export type Database = {
       };
       "luma_release": { Args: { "leases": (string)[] }; Returns: undefined };
       "luma_renew": { Args: { "run_id": string }; Returns: string[] };
+      "luma_return_permits": {
+        Args: { "calendar": string; "unused": number };
+        Returns: undefined;
+      };
       "luma_settle_guests": {
         Args: { "event_id": string; "results_json": string };
         Returns: string[];

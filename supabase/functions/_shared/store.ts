@@ -122,7 +122,7 @@ export function createStore(
         call("luma_drain_start", { keys }),
       ),
 
-    /** Leases up to maxJobs jobs; the permits that come with them are for the next two seconds. */
+    /** Leases up to maxJobs jobs; the permits that come with them are good for a moment (see permits.ts). */
     claim: (runId: string, calendars: string[], maxJobs: number) =>
       parsed(
         "luma_claim",
@@ -140,6 +140,11 @@ export function createStore(
         Permits,
         call("luma_take_permits", { calendar, wanted }),
       ),
+
+    /** Gives back permits under which no call was made, nor ever will be. */
+    returnPermits: async (calendar: string, unused: number): Promise<void> => {
+      await call("luma_return_permits", { calendar, unused });
+    },
 
     /** Remembers a Luma event as soon as it is known. False: the lease is lost. */
     created: async (lease: string, slug: string, lumaEventId: string) =>

@@ -43,6 +43,12 @@ export interface DrainSummary {
 /** Jobs worked on at once: enough to use a calendar's 180 calls a minute at over a second a call. */
 const CONCURRENCY = 6;
 
+/** Jobs held at once, with those that wait for permits: they need neither time nor network. */
+const MAX_HELD = 30;
+
+/** RSVPs that would have to wait longer for a permit are given back: others may be sent meanwhile. */
+const GUEST_PATIENCE_MS = 1_000;
+
 /** A free-plan function may be retired after 75 s, half of its 150 (see the platform's limits). */
 const BUDGET_MS = 50_000;
 
@@ -54,6 +60,9 @@ const RENEW_EVERY_MS = 5_000;
 
 /** How long to look away while writers are committing. */
 const PAUSE_MS = 25;
+
+/** How long to look away while one calendar waits for permits. */
+const LOOK_AGAIN_MS = 500;
 
 /** How often to look for what is due in a moment. */
 const SOON_MS = 200;
@@ -123,7 +132,12 @@ class Run {
       this.summary.ended = "time";
       return false;
     }
-    const room = CONCURRENCY - this.#inFlight.size;
+    this.#permits.giveBack();
+    // Those who wait for one calendar's permits take no room from another calendar.
+    const room = Math.min(
+      CONCURRENCY - (this.#inFlight.size - this.#permits.waiting),
+      MAX_HELD - this.#inFlight.size,
+    );
     const claim = room > 0 ? await this.#claim(room) : null;
     if (claim?.jobs.length) return true;
     if (this.#inFlight.size > 0) {
@@ -134,10 +148,13 @@ class Run {
       ]);
       return true;
     }
-    const end = await this.#end(false);
+    // Work that waits for permits is work: such a run cannot end.
+    const end = claim?.wait_ms == null ? await this.#end(false) : "work";
     if (end === "ended") return false;
     const pause = claim?.wait_ms ?? (end === "soon" ? SOON_MS : PAUSE_MS);
-    await this.deps.sleep(Math.min(pause, this.#deadline - this.deps.now()));
+    const left = this.#deadline - this.deps.now();
+    // Another calendar, which has permits, may get work meanwhile: as long as this run is active nobody rings.
+    await this.deps.sleep(Math.min(pause, left, LOOK_AGAIN_MS));
     return true;
   }
 
@@ -155,7 +172,7 @@ class Run {
     const askedAt = this.deps.now();
     const claim = await this.deps.store.claim(this.id, this.#calendars, room);
     for (const [calendar, count] of Object.entries(claim.permits)) {
-      this.#permits.add(calendar, count, askedAt);
+      this.#permits.add(calendar, count, askedAt + claim.permits_after_ms);
     }
     this.#leases.add(claim.jobs.flatMap(leasesOf), askedAt);
     for (const job of claim.jobs) {
@@ -169,31 +186,21 @@ class Run {
   }
 
   async #work(job: Job, dryRun: boolean): Promise<void> {
-    const calls: CallRecord[] = [];
     try {
-      const client = this.#client(job, calls, dryRun);
-      if (job.entity === "event") {
-        await this.#pushEvent(job, client, calls, dryRun);
-      } else {
-        await this.#pushGuests(job, client, calls, dryRun);
-      }
+      if (job.entity === "event") await this.#pushEvent(job, dryRun);
+      else await this.#pushGuests(job, dryRun);
     } catch (error) {
       // The database is out of reach, or the lease was lost: there is nobody to tell, and the lease expires.
       const reason = error instanceof Error ? error.message : String(error);
       this.deps.log(`${job.entity} ${job.id}: ${reason || "lease lost"}`);
-    } finally {
-      this.summary.calls += dryRun ? 0 : calls.length;
     }
   }
 
-  async #pushGuests(
-    job: GuestsJob,
-    client: LumaClient,
-    calls: CallRecord[],
-    dryRun: boolean,
-  ): Promise<void> {
+  async #pushGuests(job: GuestsJob, dryRun: boolean): Promise<void> {
     const { store, sleep, log } = this.deps;
-    const results = await pushGuests(job, client, calls);
+    const clientFor = (calls: CallRecord[]) => this.#client(job, calls, dryRun);
+    const results = await pushGuests(job, clientFor);
+    const client = clientFor([]);
     await settleGuests(job, results, { client, store, sleep, log, dryRun });
     const count = (outcome: string) =>
       results.filter((result) => result.outcome === outcome).length;
@@ -202,12 +209,9 @@ class Run {
     this.summary.released += count("released");
   }
 
-  async #pushEvent(
-    job: EventJob,
-    client: LumaClient,
-    calls: CallRecord[],
-    dryRun: boolean,
-  ): Promise<void> {
+  async #pushEvent(job: EventJob, dryRun: boolean): Promise<void> {
+    const calls: CallRecord[] = [];
+    const client = this.#client(job, calls, dryRun);
     const { store } = this.deps;
     try {
       const result = await pushEvent(job, {
@@ -267,19 +271,29 @@ class Run {
     }
     return createLumaClient({
       ...options,
-      fetch: recording(fetch, calls),
+      fetch: recording(this.#counted(fetch), calls),
       uploadFetch: fetch,
       timeoutMs: CALL_TIMEOUT_MS,
       beforeCall: async () => {
         let usableUntil: number;
         do {
-          usableUntil = await this.#permits.take(job.calendar);
+          usableUntil = await this.#permits.take(
+            job.calendar,
+            job.entity === "guests" ? GUEST_PATIENCE_MS : Infinity,
+          );
           await this.#leases.ensure(leasesOf(job), CALL_TIMEOUT_MS);
           // Prolonging the lease may have taken longer than the permit is good for.
         } while (this.deps.now() >= usableUntil);
       },
       onRateLimit: ({ limit }) => this.#noteLimit(job.calendar, limit),
     });
+  }
+
+  #counted(fetchFn: typeof fetch): typeof fetch {
+    return (input, init) => {
+      this.summary.calls++;
+      return fetchFn(input, init);
+    };
   }
 
   readonly #limits = new Map<string, number>();

@@ -112,11 +112,17 @@ export const Claim = z.object({
   mode: Mode,
   jobs: z.array(Job),
   permits: z.record(z.string(), z.number()),
+  /** So long after the request the permits were given, at the least. */
+  permits_after_ms: z.number(),
   wait_ms: z.number().nullable(),
 });
 export type Claim = z.infer<typeof Claim>;
 
-export const Permits = z.object({ granted: z.number(), wait_ms: z.number() });
+export const Permits = z.object({
+  granted: z.number(),
+  after_ms: z.number(),
+  wait_ms: z.number(),
+});
 
 export const CoverBegin = z.discriminatedUnion("state", [
   z.object({ state: z.literal("uploaded"), luma_url: z.string() }),

@@ -1,20 +1,20 @@
 /** Permits for single calls to Luma, taken from the database's rate limiter in blocks. */
 import type { Store } from "../store.ts";
 
-/** The run's time is up before its call's turn came. */
+/** The run's time is up before its call's turn came, or that turn is too far away to hold a job for it. */
 export class OutOfTime extends Error {
   override readonly name = "OutOfTime";
 }
 
 /**
- * The database counts a permit from two seconds after it gave it (luma.permit_seconds()); less here, so that
+ * The database counts a permit's minute from 1.5 seconds after it gave it (luma.permit_ms()); less here, so that
  * a call that leaves at the last moment is still on the wire in time.
  */
-const USABLE_MS = 1_500;
+const USABLE_MS = 1_200;
 
 /** What the pool needs from outside; `now` is a monotonic clock in milliseconds. */
 export interface PermitDeps {
-  store: Pick<Store, "takePermits">;
+  store: Pick<Store, "takePermits" | "returnPermits">;
   now: () => number;
   sleep: (ms: number) => Promise<void>;
   /** After this, by the same clock, nobody waits any longer. */
@@ -26,21 +26,31 @@ export class Permits {
   readonly #deps: PermitDeps;
   /** By calendar: until when each permit in hand may be used. */
   readonly #inHand = new Map<string, number[]>();
-  readonly #refills = new Map<string, Promise<void>>();
+  readonly #asking = new Map<string, Promise<void>>();
+  /** By calendar: until when there are no permits. */
+  readonly #pauses = new Map<string, { until: number; over: Promise<void> }>();
   readonly #waiting = new Map<string, number>();
 
   constructor(deps: PermitDeps) {
     this.#deps = deps;
   }
 
-  /** Adds permits that the database was asked for at `askedAt`: their time runs from before the answer. */
-  add(calendar: string, count: number, askedAt: number): void {
-    const usableUntil = askedAt + USABLE_MS;
+  /** Adds permits that were given at `givenAt` at the earliest: their time runs from before the answer. */
+  add(calendar: string, count: number, givenAt: number): void {
+    const usableUntil = givenAt + USABLE_MS;
     this.#of(calendar).push(...Array<number>(count).fill(usableUntil));
   }
 
-  /** Resolves when one call may be made, and answers until when. Throws OutOfTime. */
-  async take(calendar: string): Promise<number> {
+  /** How many calls wait for a permit. */
+  get waiting(): number {
+    return this.#waiting.values().reduce((sum, count) => sum + count, 0);
+  }
+
+  /**
+   * Resolves when one call may be made, and answers until when. Throws OutOfTime: also when it would have to
+   * wait for longer than `patienceMs`.
+   */
+  async take(calendar: string, patienceMs = Infinity): Promise<number> {
     const wait = (change: 1 | -1) =>
       this.#waiting.set(calendar, (this.#waiting.get(calendar) ?? 0) + change);
     wait(1);
@@ -49,7 +59,7 @@ export class Permits {
         const usableUntil = this.#use(calendar);
         if (usableUntil !== null) return usableUntil;
         if (this.#deps.now() >= this.#deps.deadline) throw new OutOfTime();
-        await this.#refill(calendar);
+        await this.#refill(calendar, patienceMs);
       }
     } finally {
       wait(-1);
@@ -63,25 +73,44 @@ export class Permits {
   }
 
   #use(calendar: string): number | null {
-    const now = this.#deps.now();
-    const permits = this.#of(calendar);
-    // Those whose time is over are dropped: used late, they would leave the window that they count in.
-    for (let permit; (permit = permits.shift()) !== undefined;) {
-      if (permit > now) return permit;
-    }
-    return null;
+    this.giveBack();
+    return this.#of(calendar).shift() ?? null;
   }
 
-  /** One request for everybody who waits for this calendar. */
-  async #refill(calendar: string): Promise<void> {
-    let refill = this.#refills.get(calendar);
-    if (!refill) {
-      refill = Promise.resolve().then(() => this.#ask(calendar)).finally(() =>
-        this.#refills.delete(calendar)
-      );
-      this.#refills.set(calendar, refill);
+  /**
+   * Drops the permits whose time is over: used late, they would leave the window that they count in. Given back,
+   * they are not lost for the minute.
+   */
+  giveBack(): void {
+    const now = this.#deps.now();
+    for (const [calendar, permits] of this.#inHand) {
+      const good = permits.filter((usableUntil) => usableUntil > now);
+      const unused = permits.length - good.length;
+      if (unused === 0) continue;
+      this.#inHand.set(calendar, good);
+      // If that fails they count as used, which is safe.
+      this.#deps.store.returnPermits(calendar, unused).catch(() => {});
     }
-    await refill;
+  }
+
+  /** One request, and one wait, for everybody who waits for this calendar. */
+  async #refill(calendar: string, patienceMs: number): Promise<void> {
+    if (!this.#pauses.has(calendar)) await this.#askOnce(calendar);
+    const pause = this.#pauses.get(calendar);
+    if (!pause) return;
+    if (pause.until - this.#deps.now() > patienceMs) throw new OutOfTime();
+    await pause.over;
+  }
+
+  async #askOnce(calendar: string): Promise<void> {
+    let asking = this.#asking.get(calendar);
+    if (!asking) {
+      asking = Promise.resolve().then(() => this.#ask(calendar)).finally(() =>
+        this.#asking.delete(calendar)
+      );
+      this.#asking.set(calendar, asking);
+    }
+    await asking;
   }
 
   async #ask(calendar: string): Promise<void> {
@@ -89,10 +118,14 @@ export class Permits {
     // Exactly as many as wait: a permit that nobody uses counts in the window all the same.
     const wanted = this.#waiting.get(calendar) ?? 1;
     const askedAt = now();
-    const { granted, wait_ms } = await store.takePermits(calendar, wanted);
-    this.add(calendar, granted, askedAt);
-    if (granted === 0) {
-      await sleep(Math.max(0, Math.min(wait_ms, deadline - now())));
-    }
+    const { granted, after_ms, wait_ms } = await store.takePermits(
+      calendar,
+      wanted,
+    );
+    this.add(calendar, granted, askedAt + after_ms);
+    if (granted > 0) return;
+    const waitMs = Math.max(0, Math.min(wait_ms, deadline - now()));
+    const over = sleep(waitMs).then(() => void this.#pauses.delete(calendar));
+    this.#pauses.set(calendar, { until: now() + wait_ms, over });
   }
 }

@@ -3,17 +3,20 @@ import { StoreError } from "../store.ts";
 import { OutOfTime, Permits } from "./permits.ts";
 
 /** How long a permit may be used, see permits.ts. */
-const USABLE_MS = 1_500;
+const USABLE_MS = 1_200;
 
 /** A pool on a clock that moves only by sleeping, and a database that grants what it is told to. */
 function setUp(
-  grant: (wanted: number) => { granted: number; wait_ms: number } = (
+  grant: (
+    wanted: number,
+  ) => { granted: number; wait_ms: number; after_ms?: number } = (
     wanted,
   ) => ({ granted: wanted, wait_ms: 0 }),
 ) {
   const world = {
     now: 0,
     asked: [] as string[],
+    returned: [] as string[],
     slept: [] as number[],
     answering: undefined as Promise<void> | undefined,
   };
@@ -22,7 +25,11 @@ function setUp(
       async takePermits(calendar, wanted) {
         world.asked.push(`${calendar} ${wanted}`);
         await world.answering;
-        return grant(wanted);
+        return { after_ms: 0, ...grant(wanted) };
+      },
+      returnPermits(calendar, unused) {
+        world.returned.push(`${calendar} ${unused}`);
+        return Promise.resolve();
       },
     },
     now: () => world.now,
@@ -55,6 +62,8 @@ Deno.test("a permit whose time is over is never used", async () => {
   world.now = USABLE_MS;
   assertEquals(await permits.take("blr"), 2 * USABLE_MS);
   assertEquals(world.asked, ["blr 1"]);
+  // Nor is it lost: four of five were left.
+  assertEquals(world.returned, ["blr 4"]);
 });
 
 Deno.test("a permit's time runs from before the database was asked", async () => {
@@ -71,6 +80,15 @@ Deno.test("a permit's time runs from before the database was asked", async () =>
   // The answer came too late to be used: another one was asked for.
   assertEquals(await taken, 2 * USABLE_MS);
   assertEquals(world.asked, ["blr 1", "blr 1"]);
+});
+
+Deno.test("a permit that the database gave late in its answer is good for longer", async () => {
+  const { permits } = setUp((wanted) => ({
+    granted: wanted,
+    after_ms: 900,
+    wait_ms: 0,
+  }));
+  assertEquals(await permits.take("blr"), 900 + USABLE_MS);
 });
 
 Deno.test("one calendar's permits are not another's", async () => {
@@ -123,6 +141,39 @@ Deno.test("with none granted the pool waits as long as the database says", async
   const { world, permits } = setUp(() => answers.shift()!);
   assertEquals(await permits.take("blr"), 750 + USABLE_MS);
   assertEquals(world.slept, [700, 50]);
+});
+
+Deno.test("who has little patience gives up at once, and leaves the wait to the others", async () => {
+  const asked: number[] = [];
+  const waited = Promise.withResolvers<void>();
+  let left = 0;
+  const permits = new Permits({
+    store: {
+      takePermits(_calendar, wanted) {
+        asked.push(wanted);
+        const granted = Math.min(left, wanted);
+        return Promise.resolve({
+          granted,
+          after_ms: 0,
+          wait_ms: granted ? 0 : 20_000,
+        });
+      },
+      returnPermits: () => Promise.resolve(),
+    },
+    now: () => 0,
+    sleep: () => waited.promise,
+    deadline: 50_000,
+  });
+  const patient = permits.take("blr");
+  await assertRejects(() => permits.take("blr", 1_000), OutOfTime);
+  // Also while the others are waiting already.
+  await assertRejects(() => permits.take("blr", 19_999), OutOfTime);
+  assertEquals({ asked, waiting: permits.waiting }, { asked: [2], waiting: 1 });
+  left = 5;
+  waited.resolve();
+  await patient;
+  // Nothing is asked for those who have gone.
+  assertEquals(asked, [2, 1]);
 });
 
 Deno.test("nobody waits beyond the deadline", async () => {

@@ -2,7 +2,7 @@
  * Makes guests on Luma what the RSVPs of their event say.
  *
  *   1. look    at guests whose last call may or may not have taken effect
- *   2. change  those that Luma has, one call each
+ *   2. change  those that Luma has, one call each, all at once
  *   3. add     those that it has not, one call for all; of a refused call each half again, until only the
  *              guests that Luma does not take are left
  *
@@ -47,13 +47,15 @@ const MAX_SINGLE_LOOKS = 4;
 /** Pages that hold a full call's guests and those who came since. Who is not on them is added again, which adds nobody twice. */
 const MAX_PAGES = 4;
 
-/** Pushes a batch and answers what became of each guest. `calls` is where the client writes down its calls. */
+/** Makes a client that writes its calls down in `calls`. */
+export type ClientFor = (calls: CallRecord[]) => Client;
+
+/** Pushes a batch and answers what became of each guest. */
 export async function pushGuests(
   job: GuestsJob,
-  client: Client,
-  calls: CallRecord[],
+  clientFor: ClientFor,
 ): Promise<GuestResult[]> {
-  return await new GuestPush(job, client, calls).run();
+  return await new GuestPush(job, clientFor).run();
 }
 
 class GuestPush {
@@ -65,21 +67,24 @@ class GuestPush {
 
   constructor(
     readonly job: GuestsJob,
-    readonly client: Client,
-    readonly calls: CallRecord[],
+    readonly clientFor: ClientFor,
   ) {}
 
   async run(): Promise<GuestResult[]> {
     const { guests } = this.job;
     await this.#look(guests.filter((guest) => guest.in_doubt));
-    const missing: GuestJob[] = [];
-    for (const guest of guests) {
-      if (this.#results.has(guest)) continue;
+    const absent = new Set<GuestJob>();
+    // All at once, because their permits are good for a moment only.
+    await Promise.all(guests.map(async (guest) => {
+      // After a stop nothing is known of those whose turn never came.
+      if (this.#results.has(guest) || this.#isStopped) return;
       const status = statusOf(this.#seen.get(guest)) ?? guest.agreed;
       if (status === guest.wanted) this.#done(guest, this.#idOf(guest));
-      else if (status === null) missing.push(guest);
-      else if (!await this.#change(guest)) missing.push(guest);
-    }
+      else if (status === null || !await this.#change(guest)) {
+        absent.add(guest);
+      }
+    }));
+    const missing = guests.filter((guest) => absent.has(guest));
     for (const status of ADDABLE_STATUSES) {
       await this.#add(missing.filter(({ wanted }) => wanted === status));
     }
@@ -97,13 +102,16 @@ class GuestPush {
   async #look(doubtful: GuestJob[]): Promise<void> {
     const event = this.job.luma_event_id;
     if (doubtful.length > MAX_SINGLE_LOOKS) {
-      await this.#call(doubtful, () => this.#readNewest(doubtful));
+      await this.#call(
+        doubtful,
+        (client) => this.#readNewest(doubtful, client),
+      );
       return;
     }
     for (const guest of doubtful) {
-      await this.#call([guest], async () => {
+      await this.#call([guest], async (client) => {
         try {
-          const seen = await this.client.getGuest(event, guest.email);
+          const seen = await client.getGuest(event, guest.email);
           this.#seen.set(guest, seen);
         } catch (error) {
           if (!hasStatus(error, 404)) throw error;
@@ -112,10 +120,10 @@ class GuestPush {
     }
   }
 
-  async #readNewest(doubtful: GuestJob[]): Promise<void> {
+  async #readNewest(doubtful: GuestJob[], client: Client): Promise<void> {
     let cursor: string | undefined;
     for (let read = 0; read < MAX_PAGES; read++) {
-      const page = await this.client.listGuests(this.job.luma_event_id, {
+      const page = await client.listGuests(this.job.luma_event_id, {
         sortBy: "registered_at",
         direction: "desc nulls last",
         limit: 100,
@@ -145,9 +153,9 @@ class GuestPush {
   /** Changes a guest by id, or by e-mail without one. */
   async #changeAs(id: string | null, guest: GuestJob): Promise<boolean> {
     let isThere = true;
-    await this.#call([guest], async () => {
+    await this.#call([guest], async (client) => {
       try {
-        await this.client.updateGuestStatus({
+        await client.updateGuestStatus({
           event_id: this.job.luma_event_id,
           guest_id: id ?? guest.email,
           status: guest.wanted,
@@ -168,9 +176,9 @@ class GuestPush {
     if (!first || first.wanted === "declined" || this.#isStopped) return;
     const approval_status = first.wanted;
     let isRefused = false;
-    await this.#call(guests, async () => {
+    await this.#call(guests, async (client) => {
       try {
-        await this.client.addGuests({
+        await client.addGuests({
           event_id: this.job.luma_event_id,
           guests: guests.map(toLumaGuest),
           approval_status,
@@ -199,19 +207,20 @@ class GuestPush {
     lumaGuestId: string | null,
     status: SettableStatus | null = guest.wanted,
   ): void {
-    // After a stop nothing is known of those whose turn never came.
-    if (this.#results.has(guest) || this.#isStopped) return;
     this.#results.set(guest, { outcome: "done", status, lumaGuestId });
   }
 
   /** Makes calls about these guests. What they throw becomes their result, and the end of the work unless it is only theirs. */
-  async #call(guests: GuestJob[], calls: () => Promise<void>): Promise<void> {
+  async #call(
+    guests: GuestJob[],
+    call: (client: Client) => Promise<void>,
+  ): Promise<void> {
     if (this.#isStopped) return;
-    const before = this.calls.length;
+    const calls: CallRecord[] = [];
     try {
-      await calls();
+      await call(this.clientFor(calls));
     } catch (error) {
-      this.#isStopped = !isGuestsFault(error);
+      if (!isGuestsFault(error)) this.#isStopped = true;
       // The turn of this call never came.
       if (error instanceof OutOfTime || error instanceof LeaseLost) return;
       const maybeApplied = isMaybeApplied(error);
@@ -221,7 +230,7 @@ class GuestPush {
     } finally {
       for (const guest of guests) {
         const known = this.#calls.get(guest) ?? [];
-        this.#calls.set(guest, [...known, ...this.calls.slice(before)]);
+        this.#calls.set(guest, [...known, ...calls]);
       }
     }
   }

@@ -103,13 +103,6 @@ export async function withGuests(
     job: {},
     clientOptions: {},
     push(guests) {
-      const calls: CallRecord[] = [];
-      const client = createLumaClient({
-        apiKey: "luma-key-blr",
-        baseUrl: simulator.url,
-        fetch: recordingFetch(calls),
-        ...pushes.clientOptions,
-      });
       const job: GuestsJob = {
         entity: "guests",
         id: "00000000-0000-4000-8000-000000000001",
@@ -119,7 +112,13 @@ export async function withGuests(
         ...pushes.job,
         guests,
       };
-      return pushGuests(job, client, calls);
+      return pushGuests(job, (calls) =>
+        createLumaClient({
+          apiKey: "luma-key-blr",
+          baseUrl: simulator.url,
+          fetch: recordingFetch(calls),
+          ...pushes.clientOptions,
+        }));
     },
     existing(name, status = "approved") {
       const email = emailOf(name);

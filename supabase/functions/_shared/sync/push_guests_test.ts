@@ -171,13 +171,14 @@ Deno.test("a change that Luma refuses for that guest fails alone", () =>
     assertEquals(ann.error.lumaMessage, message);
   }));
 
-Deno.test("a change that fails for another reason ends the work", () =>
+Deno.test("changes are made at once, each with its own end, and no addition follows one that failed for another reason", () =>
   withGuests(async (pushes) => {
     const changed = { agreed: "approved", wanted: "declined" } as const;
     for (const status of [401, 403, 429, 500]) {
       pushes.simulator.faults.clear();
       pushes.simulator.clearRequests();
-      pushes.simulator.faults.add({ path: UPDATE, status });
+      pushes.existing("bob");
+      pushes.simulator.faults.add({ path: UPDATE, contains: "ann@", status });
       const results = await pushes.push([
         guestJob("ann", changed),
         guestJob("bob", changed),
@@ -185,11 +186,15 @@ Deno.test("a change that fails for another reason ends the work", () =>
       ]);
       assertEquals(became(results), [
         status < 429 ? "ann failed" : "ann failed maybe applied",
-        "bob released",
+        "bob done declined",
         "cyd released",
       ]);
-      assertEquals(pushes.calls(), [`guests/update-status ${status}`]);
-      assertEquals(callsOf(results, "bob"), []);
+      assertEquals(pushes.calls().toSorted(), [
+        "guests/update-status 200",
+        `guests/update-status ${status}`,
+      ]);
+      assertEquals(callsOf(results, "ann"), [`guests/update-status ${status}`]);
+      assertEquals(callsOf(results, "bob"), ["guests/update-status 200"]);
     }
   }));
 
