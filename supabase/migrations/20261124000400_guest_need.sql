@@ -32,8 +32,11 @@ declare
 begin
   select * into rsvp from public.event_rsvps r where r.id = guest_need.rsvp_id;
   select * into link from luma.guest_links l where l.rsvp_id = guest_need.rsvp_id;
-  -- The row is gone, or is another person's or event's now: the guest that it was has to leave first.
-  moved := link.rsvp_id is not null and (rsvp.event_id, rsvp.user_id) is distinct from (link.event_id, link.user_id);
+  select * into member from public.users u where u.id = rsvp.user_id;
+  -- The row is gone, or is another person's or event's now: the guest that it was has to leave first. Another user
+  -- with the same address, after accounts were merged say, is the same guest.
+  moved := link.rsvp_id is not null and (rsvp.event_id, rsvp.user_id) is distinct from (link.event_id, link.user_id)
+    and (rsvp.event_id, luma.usable_email(member.email)) is distinct from (link.event_id, link.email);
   if moved then
     event_id := link.event_id;
     user_id := link.user_id;
@@ -43,7 +46,6 @@ begin
   else
     event_id := rsvp.event_id;
     user_id := rsvp.user_id;
-    select * into member from public.users u where u.id = rsvp.user_id;
     name := member.name;
     -- An RSVP whose user is gone is as good as deleted.
     wanted := case when member.id is null then 'declined' else luma.guest_status(rsvp.status) end;
@@ -59,9 +61,9 @@ begin
   agreed := guest.row_base;
   in_doubt := coalesce(guest.in_doubt, false);
   luma_guest_id := guest.luma_guest_id;
+  -- Also when the lease has run out but is not freed yet: only then it is known whether the guest is in doubt.
   busy := exists (
-    select from luma.sync_outbox o
-    where o.lease = guest.lease and o.entity_id <> guest_need.rsvp_id and o.due_at > clock_timestamp()
+    select from luma.sync_outbox o where o.lease = guest.lease and o.entity_id <> guest_need.rsvp_id
   );
 
   -- Who shares the address, or was this user's row before it was made again: the guest stays as long as one

@@ -102,6 +102,12 @@ begin
     when event.luma_event_id is null then 2
     else 3
   end, event.id);
+  -- It may have been closed until now, without Luma hearing of it: what was judged meanwhile is compared again.
+  if tg_op = 'UPDATE' and event.submission_status = 'approved'
+    and (old.submission_status, old.starts_at, old.ends_at) is distinct from (new.submission_status, new.starts_at, new.ends_at)
+  then
+    insert into luma.rechecks (event_id) values (event.id);
+  end if;
   return null;
 exception when others then
   perform luma.note_missed_change('event', event.id, sqlerrm);

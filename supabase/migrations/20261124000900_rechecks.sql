@@ -40,8 +40,13 @@ declare
 begin
   enqueued := 0;
   complete := true;
-  for diverged in select * from luma.diverged_rsvps(of_event, of_user) loop
-    if luma.try_enqueue('rsvp', diverged.rsvp_id, priority, diverged.event_id) then
+  for diverged in
+    select d.*, coalesce(r.updated_at, r.created_at) < s.live_since as is_backfill
+    from luma.diverged_rsvps(of_event, of_user) d
+    cross join luma.settings s
+    left join public.event_rsvps r on r.id = d.rsvp_id
+  loop
+    if luma.try_enqueue('rsvp', diverged.rsvp_id, case when diverged.is_backfill then 4 else priority end, diverged.event_id) then
       enqueued := enqueued + 1;
     else
       complete := false;
@@ -50,7 +55,7 @@ begin
 end
 $$;
 comment on function luma.enqueue_diverged_rsvps(uuid, text, integer) is
-  'Enqueues what luma.diverged_rsvps() finds. complete is false when a writer holds one of them, who may yet roll back.';
+  'Enqueues what luma.diverged_rsvps() finds; RSVPs from before the mode was live as a backfill. complete is false when a writer holds one of them, who may yet roll back.';
 
 create or replace function luma.recheck_rsvps()
 returns void language plpgsql set search_path = '' as $$

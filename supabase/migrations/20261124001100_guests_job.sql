@@ -19,7 +19,7 @@ returns jsonb language sql stable set search_path = '' as $$
   ), alike as (
     select distinct on (n.email) due.due_at, jsonb_build_object('rsvp_id', due.entity_id, 'version', due.version) || to_jsonb(n) as guest
     from due cross join lateral luma.guest_need(due.entity_id) n
-    where n.kind = find_companions.kind and (n.kind = 'change' or n.wanted = find_companions.wanted)
+    where n.event_id = (lead).event_id and n.kind = find_companions.kind and (n.kind = 'change' or n.wanted = find_companions.wanted)
       and not n.busy and n.email <> find_companions.email
     order by n.email, due.due_at
   )
@@ -148,16 +148,28 @@ begin
     return null;
   end if;
   select * into need from luma.guest_need(o.entity_id);
+  if need.event_id <> o.event_id then
+    -- The row went over to another event. Its guest leaves the first one, if that can be told there, and joins the
+    -- second.
+    if need.moved and not luma.takes_guests(need.event_id) then
+      delete from luma.guest_links l where l.rsvp_id = o.entity_id;
+    else
+      update luma.sync_outbox s set event_id = need.event_id, calendar = null where s.lease = o.lease;
+    end if;
+    perform luma.postpone(o, now());
+    return null;
+  end if;
+  if (need.busy or need.kind is null and need.agreed is not null) and not need.moved then
+    -- Who shares a guest has to be known before the other one leaves.
+    insert into luma.guest_links (rsvp_id, event_id, user_id, email)
+    values (o.entity_id, need.event_id, need.user_id, need.email)
+    on conflict (rsvp_id) do update set event_id = excluded.event_id, user_id = excluded.user_id, email = excluded.email;
+  end if;
   if need.busy then
     -- First of all: what is being sent may be older than this change, so not even "nothing to do" can be told.
     perform luma.postpone(o, clock_timestamp() + interval '1 second');
     return null;
   elsif need.kind is null then
-    if need.agreed is not null and not need.moved then
-      -- Who shares a guest has to be known before the other one leaves.
-      insert into luma.guest_links (rsvp_id, event_id, user_id, email)
-      values (o.entity_id, need.event_id, need.user_id, need.email) on conflict do nothing;
-    end if;
     perform luma.finish_rsvp(o, need.moved, 'nothing_to_do', '[]');
     return null;
   end if;

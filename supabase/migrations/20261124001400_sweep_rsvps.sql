@@ -67,7 +67,7 @@ begin
     or a.id <= (select max(n.id) - settings.log_rows from luma.attempts n);
   delete from luma.drain_runs r
   where r.started_at < now() - make_interval(days => settings.log_days)
-    or r.started_at < (select n.started_at from luma.drain_runs n order by n.started_at desc offset settings.log_rows limit 1);
+    or r.started_at <= (select n.started_at from luma.drain_runs n order by n.started_at desc offset settings.log_rows limit 1);
   delete from luma.sync_outbox o
   where o.version = o.done_version and o.lease is null and o.due_at < now() - make_interval(days => settings.log_days);
   delete from luma.webhook_inbox i where i.received_at < now() - make_interval(days => settings.webhook_days);
@@ -80,9 +80,14 @@ begin
   delete from luma.guest_links l
   where not exists (select from luma.guests g where g.event_id = l.event_id and g.email = l.email);
   delete from net._http_response r where r.created < now() - make_interval(hours => settings.net_response_hours);
+  -- Runs that never began have no times, but ids in the order of the others.
   delete from cron.job_run_details d using cron.job j
   where d.jobid = j.jobid and j.jobname like 'luma-%'
-    and d.end_time < now() - make_interval(days => settings.cron_details_days);
+    and d.runid <= (
+      select max(n.runid) from cron.job_run_details n
+      where n.end_time < now() - make_interval(days => settings.cron_details_days)
+    )
+    and (d.end_time is null or d.end_time < now() - make_interval(days => settings.cron_details_days));
 end
 $$;
 comment on function luma.clean_up() is
@@ -113,7 +118,10 @@ begin
       where s.entity = 'rsvp' and s.version > s.done_version for update skip locked
     );
   end if;
-  update luma.settings s set mode = set_mode.mode, updated_at = now() where s.id;
+  update luma.settings s
+  set mode = set_mode.mode, updated_at = now(),
+      live_since = case when set_mode.mode = 'live' and s.mode <> 'live' then now() else s.live_since end
+  where s.id;
   if set_mode.mode <> 'off' then
     perform luma.backfill();
     -- For what has waited since before; what backfill enqueued rings by itself.

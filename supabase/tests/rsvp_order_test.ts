@@ -120,7 +120,8 @@ stackTest(
       await rsvp(stack, id, user, "interested");
     }
     await drain(stack);
-    stack.simulator.clearRequests();
+    simulator.clearRequests();
+    await passTime(stack);
     await sql.begin(async (app) => {
       await app`update public.canonical_events set submission_status = 'cancelled'`;
       await rsvp(inside(app), id, "u1", "cancelled");
@@ -316,3 +317,53 @@ stackTest(
     assert((await sql`select from luma.dead_letters`).length === 0);
   },
 );
+
+for (const closed of [null, "first", "second"] as const) {
+  stackTest(
+    `an RSVP that goes over to another event leaves the first and joins the second${
+      closed ? `, though the ${closed} takes no guests` : ""
+    }`,
+    async (stack) => {
+      const { sql, simulator } = stack;
+      const ids = [
+        await insertEvent(stack, { title: "first" }),
+        await insertEvent(stack, { title: "second" }),
+      ];
+      await insertUsers(stack, 3);
+      await rsvp(stack, ids[0]!, "u1", "going");
+      await rsvp(stack, ids[0]!, "u2", "going");
+      await rsvp(stack, ids[1]!, "u3", "going");
+      await drain(stack);
+      await sql`update public.canonical_events set submission_status = 'cancelled' where title = ${closed}`;
+      await drainAll(stack);
+      // With a change that could go in the same batch.
+      await rsvp(stack, ids[1]!, "u3", "cancelled");
+      await sql`update public.event_rsvps set event_id = ${ids[
+        1
+      ]!} where user_id = 'u1'`;
+      await drainAll(stack);
+      await sql`select luma.sweep()`;
+      await drainAll(stack);
+      const lists = () =>
+        ["first", "second"].map((title) =>
+          guestList(
+            stack,
+            simulator.events().find(({ name }) => name === title)!.id,
+          )
+        );
+      const [left, stayed] = [
+        { u1: "declined", u2: "approved" },
+        { u1: "approved", u2: "approved" },
+      ];
+      assertEquals(lists(), [
+        closed === "first" ? stayed : left,
+        closed === "second"
+          ? { u3: "approved" }
+          : { u1: "approved", u3: "declined" },
+      ]);
+      await sql`update public.canonical_events set submission_status = 'approved'`;
+      await drainAll(stack);
+      assertEquals(lists()[1], { u1: "approved", u3: "declined" });
+    },
+  );
+}
