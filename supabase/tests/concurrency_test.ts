@@ -149,6 +149,7 @@ stackTest(
 
 stackTest("urgent work is claimed first", async (stack) => {
   const { sql } = stack;
+  await sql`update luma.settings set oldest_share = 0`;
   const cancelled = await insertEvent(stack, { title: "To be cancelled" });
   const edited = await insertEvent(stack, { title: "To be edited" });
   await drain(stack);
