@@ -15,7 +15,8 @@ returns jsonb language sql stable set search_path = '' as $$
       and (d.priority = 4) = ((lead).priority = 4)
       -- What killed drains before goes alone, so that it takes no other with it again.
       and d.crashes < 2 and (lead).crashes < 2
-    order by d.due_at limit 400
+    -- A few more than wanted, because not all of them want the same: this runs while other drains wait.
+    order by d.due_at limit 4 * (most + 1)
   ), alike as (
     select distinct on (n.email) due.due_at, jsonb_build_object('rsvp_id', due.entity_id, 'version', due.version) || to_jsonb(n) as guest
     from due cross join lateral luma.guest_need(due.entity_id) n

@@ -83,7 +83,7 @@ export async function number(query: PromiseLike<Row[]>): Promise<number> {
   return Object.values(await one(query))[0];
 }
 
-/** Nothing was caught in a trigger. */
+/** What was caught in a trigger. */
 export async function missedChanges({ sql }: Stack): Promise<string[]> {
   return (await sql`select error from luma.missed_changes`).map((row) =>
     row.error

@@ -62,7 +62,7 @@ const RENEW_EVERY_MS = 5_000;
 const PAUSE_MS = 25;
 
 /** How long to look away while one calendar waits for permits. */
-const LOOK_AGAIN_MS = 500;
+const LOOK_AGAIN_MS = 250;
 
 /** How often to look for what is due in a moment. */
 const SOON_MS = 200;
