@@ -1,6 +1,13 @@
 /** The rate limit, over any number of drains: never more, and hardly less. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { drain, insertEvent, insertUsers, type Stack, stackTest, until } from "./testing.ts";
+import {
+  drain,
+  insertEvent,
+  insertUsers,
+  type Stack,
+  stackTest,
+  until,
+} from "./testing.ts";
 import { linkedEvents, linkedGuests } from "./linked_events.ts";
 
 const MINUTE_MS = 60_000;
