@@ -64,8 +64,8 @@ for (const { name, args } of CHECKS) {
 }
 console.log("\n== tests");
 const tests = await run(["test", "-A", "--parallel", ...rest], {
-  // Three at a time: each has a Postgres and functions of its own, and waits more than it works.
-  DENO_JOBS: "3",
+  // Two at a time: each has a Postgres and functions of its own, and some measure time.
+  DENO_JOBS: "2",
   ...env,
 });
 const counted = counts(tests.output);

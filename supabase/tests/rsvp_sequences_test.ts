@@ -30,12 +30,13 @@ type Change = { user: string; status: string | null };
 type Step = "drain" | Change | { during: string; changes: Change[] };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.record(change) },
+  { weight: 5, arbitrary: fc.record(change) },
   { weight: 2, arbitrary: fc.constant("drain" as const) },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
-      during: fc.constantFrom(ADD, UPDATE),
+      // Any call about guests: which one comes first is up to the drain.
+      during: fc.constantFrom(ADD, UPDATE, "/v1/events/guests/*"),
       changes: fc.array(fc.record(change), { minLength: 1, maxLength: 3 }),
     }),
   },
@@ -104,7 +105,7 @@ stackTest(
     await insertUsers(stack, 3);
     let hung = 0;
     const property = fc.asyncProperty(
-      fc.array(step, { minLength: 2, maxLength: 9, size: "max" }),
+      fc.array(step, { minLength: 3, maxLength: 10, size: "max" }),
       async (steps) => {
         simulator.clearRequests();
         const [linked] = await linkedEvents(stack, 1);
@@ -134,7 +135,7 @@ stackTest(
       },
     );
     await fc.assert(property, { seed: SEED, numRuns: 40 });
-    assert(hung >= 5, `${hung} changes were made during a call`);
+    console.log(hung);assert(hung >= 5, `${hung} drains hung in a call while something changed`);
   },
   { simulator: { rateLimitPerMinute: 100_000 } },
 );
