@@ -7,7 +7,7 @@ begin
     and current_setting('luma.applying', true) is distinct from 'on'
     and (rsvp).rsvp_type is distinct from 'host'
     and luma.usable_email((select u.email from public.users u where u.id = (rsvp).user_id)) is null
-    -- Nobody is refused for a user or an event that is not there: the table's own foreign keys say that better.
+    -- Nobody is refused for a user who is not there: the table's own foreign key says that better.
     and exists (select from public.users u where u.id = (rsvp).user_id)
     and not exists (
       select from public.canonical_events e where e.id = (rsvp).event_id and e.host_id = (rsvp).user_id
