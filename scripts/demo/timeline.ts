@@ -62,14 +62,18 @@ export async function timelineRow(
   };
 }
 
-/** The calls of these attempts, once each: one call for many RSVPs stands with every one of them. */
+/** Calls about many RSVPs, which stand with every one of them. */
+const SHARED = /\/guests\/(add|list)$/;
+
+/** The calls of these attempts, once each. Calls about one RSVP alone may well be alike: they are made at once. */
 export function distinctCalls(
   attempts: Pick<Attempt, "event_id" | "calls">[],
 ): Call[] {
   const distinct = new Map<string, Call>();
   for (const { event_id, calls } of attempts) {
     for (const call of calls) {
-      distinct.set(JSON.stringify([event_id, call]), call);
+      const own = SHARED.test(call.route) ? "" : distinct.size;
+      distinct.set(JSON.stringify([event_id, own, call]), call);
     }
   }
   return [...distinct.values()];
