@@ -141,7 +141,7 @@ declare
 begin
   if not luma.takes_guests(o.event_id) then
     -- It closed since these were routed.
-    perform luma.put_back(o, now(), false, null);
+    perform luma.postpone(o, now());
     update luma.sync_outbox s set calendar = null where (s.entity, s.entity_id) in (
       select d.entity, d.entity_id from luma.due_jobs d
       where d.entity = 'rsvp' and d.event_id = o.event_id and d.lease is null limit 2000 for update skip locked

@@ -55,6 +55,7 @@ declare
   free integer;
   needed integer;
   wait_ms integer;
+  permits_after_ms integer;
 begin
   update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds' where r.id = run_id;
   perform luma.lock_permits();
@@ -74,13 +75,15 @@ begin
       needed := needed + coalesce((job ->> 'permits')::integer, 1);
     end loop;
     if live and needed > 0 then
+      -- Of the first that are given: those of a second calendar are younger than they are taken for, which is safe.
+      permits_after_ms := coalesce(permits_after_ms, luma.elapsed_ms());
       permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, needed));
     end if;
   end loop;
   update luma.drain_runs r set jobs = r.jobs + jsonb_array_length(claimed) where r.id = run_id;
   return jsonb_build_object(
     'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
-    'permits_after_ms', luma.elapsed_ms()
+    'permits_after_ms', coalesce(permits_after_ms, 0)
   );
 end
 $$;

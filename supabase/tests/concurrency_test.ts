@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import {
   calls,
+  claim,
   claimEvents,
   drain,
   drainInCall,
@@ -211,6 +212,32 @@ stackTest(
     assertEquals(await left(), ["blr 2", "zo_events 5"]);
     await sql`select public.luma_return_permits('blr', 9)`;
     assertEquals(await left(), ["zo_events 5"]);
+  },
+);
+
+stackTest(
+  "a claim over two calendars does not make the first one's permits younger than they are",
+  async (stack) => {
+    const { sql } = stack;
+    await sql`update luma.settings set oldest_share = 0`;
+    const cancelled = await insertEvent(stack);
+    await drain(stack);
+    await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${cancelled}`;
+    await insertEvent(stack, { lat: null, lng: null });
+    // Bangalore's is the urgent one; describing the other takes its time.
+    await sql.unsafe(`
+      alter function luma.event_job(luma.sync_outbox) rename to event_job_itself;
+      create function luma.event_job(o luma.sync_outbox) returns jsonb language plpgsql as $$
+      begin
+        perform pg_sleep(0.5) where o.calendar = 'zo_events';
+        return luma.event_job_itself(o);
+      end $$`);
+    const { permits, permits_after_ms } = await claim(
+      stack,
+      await startRun(stack),
+    );
+    assertEquals(permits, { blr: 1, zo_events: 1 });
+    assert(permits_after_ms < 500, `${permits_after_ms} ms`);
   },
 );
 

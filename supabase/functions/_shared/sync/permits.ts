@@ -30,6 +30,7 @@ export class Permits {
   /** By calendar: until when there are no permits. */
   readonly #pauses = new Map<string, { until: number; over: Promise<void> }>();
   readonly #waiting = new Map<string, number>();
+  #patient = 0;
 
   constructor(deps: PermitDeps) {
     this.#deps = deps;
@@ -41,9 +42,9 @@ export class Permits {
     this.#of(calendar).push(...Array<number>(count).fill(usableUntil));
   }
 
-  /** How many calls wait for a permit. */
+  /** How many calls wait for a permit, however long it takes. */
   get waiting(): number {
-    return this.#waiting.values().reduce((sum, count) => sum + count, 0);
+    return this.#patient;
   }
 
   /**
@@ -51,8 +52,10 @@ export class Permits {
    * wait for longer than `patienceMs`.
    */
   async take(calendar: string, patienceMs = Infinity): Promise<number> {
-    const wait = (change: 1 | -1) =>
+    const wait = (change: 1 | -1) => {
       this.#waiting.set(calendar, (this.#waiting.get(calendar) ?? 0) + change);
+      if (patienceMs === Infinity) this.#patient += change;
+    };
     wait(1);
     try {
       while (true) {

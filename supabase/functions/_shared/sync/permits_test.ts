@@ -165,7 +165,10 @@ Deno.test("who has little patience gives up at once, and leaves the wait to the 
     deadline: 50_000,
   });
   const patient = permits.take("blr");
-  await assertRejects(() => permits.take("blr", 1_000), OutOfTime);
+  const impatient = permits.take("blr", 1_000);
+  // Only who waits however long it takes counts: five calls of one batch are not five jobs that rest.
+  assertEquals(permits.waiting, 1);
+  await assertRejects(() => impatient, OutOfTime);
   // Also while the others are waiting already.
   await assertRejects(() => permits.take("blr", 19_999), OutOfTime);
   assertEquals({ asked, waiting: permits.waiting }, { asked: [2], waiting: 1 });
