@@ -33,7 +33,7 @@ export interface RecordedRequest {
   calendar: string | null;
   /** The JSON body; the text itself when it is no JSON, null without a body. */
   body: unknown;
-  /** Null as long as nothing was answered. */
+  /** Null as long as nothing was answered. Set also when the client had left by then: the call was worked off. */
   status: number | null;
   /** The JSON that was answered. */
   response: unknown;

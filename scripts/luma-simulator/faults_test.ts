@@ -169,6 +169,9 @@ Deno.test("a request held after its effect can lose its client, and is recorded 
     );
     assertEquals(request.status, null);
     fault.release();
+    // What was worked off is told all the same.
+    await simulator.waitForRequest((r) => r.status === 200);
+    assertEquals(request.outcome, "client-gone");
   });
 });
 

@@ -109,13 +109,16 @@ async function serveApi(
     requests.changed(record);
   });
   const answer = await api.answer(call, record);
-  const gone = record.outcome === "client-gone";
-  if (!gone) record.outcome = answer ? "answered" : "closed";
-  if (answer && !gone) {
+  if (answer) {
+    // Also when nobody is there to read it: what the call did, it did.
     record.status = answer.status;
     record.response = answer.body;
-    json(response, answer.status, answer.body, answer.headers);
+    if (record.outcome === "open") {
+      record.outcome = "answered";
+      json(response, answer.status, answer.body, answer.headers);
+    }
   } else {
+    record.outcome = "closed";
     request.socket.destroy();
   }
   requests.changed(record);

@@ -1,6 +1,7 @@
 /** Thousands of random changes of RSVPs while Luma fails at random and drains are killed. */
 import { assert, assertEquals } from "@std/assert";
 import { seededRandom } from "../../scripts/luma-simulator/ids.ts";
+import type { RecordedRequest } from "../../scripts/luma-simulator/mod.ts";
 import {
   drain,
   drainAll,
@@ -132,6 +133,11 @@ async function keepKilling(stack: Stack, over: AbortSignal): Promise<number> {
     const [now] = await sql`select clock_timestamp() as at`;
     await stack.functions.kill("luma-drain", "SIGKILL");
     kills++;
+    // Leases outlive calls: what the dead have called has had its effect when others take over.
+    await until(
+      "the calls of the dead are worked off",
+      () => !simulator.requests.some(isUnderWay),
+    );
     // What the dead have leased is free at once, instead of in 15 seconds.
     await sql`
       update luma.sync_outbox o set due_at = now() - interval '1 second'
@@ -141,6 +147,10 @@ async function keepKilling(stack: Stack, over: AbortSignal): Promise<number> {
     }`;
   }
   return kills;
+}
+
+function isUnderWay({ status, outcome }: RecordedRequest): boolean {
+  return status === null && outcome !== "closed";
 }
 
 /** One write of the app's; answers how many rows it was about. */
