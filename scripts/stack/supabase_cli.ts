@@ -1,6 +1,6 @@
 /** Runs the Supabase CLI, which the project needs at version 3, wherever it comes from. */
 
-const NPM_PACKAGE = "supabase@3.1.0";
+export const NPM_PACKAGE = "supabase@3.1.0";
 
 export interface CliResult {
   code: number;

@@ -93,7 +93,8 @@ function secretKey(
   return legacy ?? "";
 }
 
-function webhookSecrets(vars: Record<string, string | undefined>) {
+/** The webhook secrets in `vars`, by calendar. */
+export function webhookSecrets(vars: Record<string, string | undefined>) {
   const secrets = new Map<string, string[]>();
   for (const [calendar, value] of byCalendar(vars, "WEBHOOK_SECRET")) {
     secrets.set(
@@ -105,7 +106,10 @@ function webhookSecrets(vars: Record<string, string | undefined>) {
 }
 
 /** The settings named `LUMA_<CALENDAR KEY>_<suffix>` that are not empty, by calendar. */
-function byCalendar(vars: Record<string, string | undefined>, suffix: string) {
+export function byCalendar(
+  vars: Record<string, string | undefined>,
+  suffix: string,
+) {
   const values = new Map<string, string>();
   for (const [name, value] of Object.entries(vars)) {
     const calendar = new RegExp(`^LUMA_([A-Z0-9_]+)_${suffix}$`).exec(name)
