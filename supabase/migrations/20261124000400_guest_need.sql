@@ -53,13 +53,17 @@ begin
 
   select * into guest from luma.guests g where g.event_id = link.event_id and g.email = link.email;
   email := link.email;
-  if not moved and guest.row_base is null and not coalesce(guest.in_doubt, false) then
-    -- Luma was never told of this guest, so the address can still be corrected.
+  if not moved and guest.row_base is null and guest.luma_base is null and not coalesce(guest.in_doubt, false) then
+    -- Luma has never heard of this guest, so the address can still be corrected.
     email := luma.usable_email(member.email);
     select * into guest from luma.guests g where g.event_id = guest_need.event_id and g.email = guest_need.email;
   end if;
-  agreed := guest.row_base;
   in_doubt := coalesce(guest.in_doubt, false);
+  -- Who registered on Luma is there, though nothing was agreed on with this row yet.
+  agreed := case
+    when in_doubt then null
+    else coalesce(guest.row_base, case when luma.status_rank(guest.luma_base) is not null then guest.luma_base end)
+  end;
   luma_guest_id := guest.luma_guest_id;
   -- Also when the lease has run out but is not freed yet: only then it is known whether the guest is in doubt.
   busy := exists (

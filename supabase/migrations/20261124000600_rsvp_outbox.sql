@@ -1,10 +1,11 @@
--- The outbox takes RSVPs: entity 'rsvp', by the id of the row.
+-- The outbox takes RSVPs (entity 'rsvp', by the id of the row), and guests that have to be looked at on Luma (entity
+-- 'guest', by luma.guests.id).
 
 -- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
 set lock_timeout = '3s';
 
 alter table luma.sync_outbox drop constraint if exists sync_outbox_entity_check;
-alter table luma.sync_outbox add constraint sync_outbox_entity_check check (entity in ('event', 'rsvp'));
+alter table luma.sync_outbox add constraint sync_outbox_entity_check check (entity in ('event', 'rsvp', 'guest'));
 alter table luma.sync_outbox add column if not exists event_id uuid;
 update luma.sync_outbox o set event_id = o.entity_id where o.event_id is null;
 alter table luma.sync_outbox alter column event_id set not null;

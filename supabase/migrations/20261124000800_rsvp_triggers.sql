@@ -26,7 +26,14 @@ comment on function luma.enqueue_rsvp() is 'Trigger: enqueues an RSVP. Errors ar
 create or replace function luma.recheck_user()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  insert into luma.rechecks (user_id, wake) values (new.id, luma.wakes_drain());
+  -- Somebody who has just come, or has another number, matters only to a guest on Luma who is nobody's RSVP yet.
+  if tg_op = 'UPDATE' and new.email is distinct from old.email and new.email is not null or exists (
+    select from luma.guests g
+    where (g.email = luma.usable_email(new.email) or luma.phone_tail(g.news ->> 'phone') = luma.phone_tail(new.phone))
+      and luma.is_external(g)
+  ) then
+    insert into luma.rechecks (user_id, wake) values (new.id, luma.wakes_drain());
+  end if;
   return null;
 exception when others then
   -- luma.sweep() compares every RSVP of coming events, so nothing is lost.
@@ -35,7 +42,7 @@ exception when others then
 end
 $$;
 comment on function luma.recheck_user() is
-  'Trigger: an e-mail address was added or corrected, so the user''s waiting RSVPs may be sent now. Never raises. Only a line in a list, because the outbox rows of the RSVPs may be locked by a writer who waits for this user''s row.';
+  'Trigger: an e-mail address was added or corrected, so the user''s waiting RSVPs may be sent now; or the user may be a guest on Luma who is nobody''s RSVP. Never raises. Only a line in a list, because the outbox rows of the RSVPs may be locked by a writer who waits for this user''s row.';
 
 -- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
 set lock_timeout = '3s';
@@ -72,9 +79,14 @@ after delete on public.event_rsvps
 for each row when (old.status not in ('not_going', 'cancelled', 'rejected'))
 execute function luma.enqueue_rsvp();
 
+create or replace trigger zz_luma_user_inserted
+after insert on public.users
+for each row when (new.email is not null or new.phone is not null)
+execute function luma.recheck_user();
+
 create or replace trigger zz_luma_user_updated
-after update of email on public.users
-for each row when (new.email is distinct from old.email and new.email is not null)
+after update of email, phone on public.users
+for each row when ((new.email, new.phone) is distinct from (old.email, old.phone))
 execute function luma.recheck_user();
 
 reset lock_timeout;

@@ -67,7 +67,9 @@ begin
   for recheck in
     select * from luma.rechecks r where r.due_at <= clock_timestamp() order by r.id limit 100 for update skip locked
   loop
-    if (luma.enqueue_diverged_rsvps(recheck.event_id, recheck.user_id, recheck.priority)).complete then
+    if (luma.enqueue_diverged_rsvps(recheck.event_id, recheck.user_id, recheck.priority)).complete
+      and (recheck.user_id is null or luma.promote_guests(recheck.user_id))
+    then
       delete from luma.rechecks r where r.id = recheck.id;
     else
       update luma.rechecks r set due_at = clock_timestamp() + interval '1 second' where r.id = recheck.id;
@@ -88,10 +90,16 @@ declare
   -- What Luma does not have yet leaves the base, so that it counts as changed until it is agreed on.
   pending text[] := array(select jsonb_array_elements_text(result -> 'pending'));
   before jsonb := (select l.row_base from luma.event_links l where l.event_id = o.entity_id);
+  told jsonb := coalesce(result -> 'sent', '{}') || case
+    -- As a tag; "Other" is none.
+    when 'culture' = any (luma.changed_fields(agreed, before)) then jsonb_build_object('culture', nullif(agreed ->> 'culture', 'default'))
+    else '{}'
+  end;
 begin
   update luma.event_links l
   set luma_event_id = pushed_event_id, row_base = (coalesce(l.row_base, '{}') || agreed) - pending,
-      luma_base = coalesce(l.luma_base, '{}') || coalesce(result -> 'sent', '{}'),
+      luma_base = coalesce(l.luma_base, '{}') || told,
+      unseen = array(select unnest(l.unseen) union select jsonb_object_keys(told)), told_at = now(),
       warning = result ->> 'warning', synced_at = now()
   where l.event_id = o.entity_id;
   update public.canonical_events e
@@ -116,14 +124,7 @@ comment on function luma.record_push(luma.sync_outbox, jsonb) is
 create or replace function luma.record_removal(o luma.sync_outbox)
 returns void language plpgsql set search_path = '' as $$
 begin
-  -- Approved again, the event is a new one on Luma: a fresh slug keeps late news of the old one away from it.
-  update luma.event_links l
-  set luma_event_id = null, create_lease = null, create_state = null, row_base = null, luma_base = null, warning = null,
-      slug = left(l.slug, -12) || left(replace(gen_random_uuid()::text, '-', ''), 12)
-  where l.event_id = o.entity_id;
-  -- Its guests went with it.
-  delete from luma.guests g where g.event_id = o.entity_id;
-  delete from luma.guest_links k where k.event_id = o.entity_id;
+  perform luma.forget_event(o.entity_id);
   update public.canonical_events e
   set luma_event_id = null, luma_sync_status = 'pushed', luma_synced_at = now(),
       external_rsvp_url = case when not luma.is_luma_address(e.external_rsvp_url) then e.external_rsvp_url end

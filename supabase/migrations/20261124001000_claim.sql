@@ -23,6 +23,7 @@ returns boolean language sql volatile set search_path = '' as $$
       and (o.calendar is null or luma.calendar_ready(o.calendar))
   )
   or (luma.mode() <> 'off' and exists (select from luma.rechecks r where r.due_at <= clock_timestamp()))
+  or (luma.mode() = 'live' and exists (select from luma.webhook_inbox i where i.due_at <= clock_timestamp()))
 $$;
 comment on function luma.has_claimable(text[]) is 'True when a drain with keys for these calendars (null: for all) would find work.';
 
@@ -101,24 +102,25 @@ create or replace function luma.route_rsvps()
 returns void language sql set search_path = ''
 begin atomic
   with unrouted as (
-    select s.entity_id, s.event_id from luma.due_jobs s
-    where s.calendar is null and s.entity = 'rsvp'
+    select s.entity, s.entity_id, s.event_id from luma.due_jobs s
+    where s.calendar is null and s.entity in ('rsvp', 'guest')
     order by s.priority, s.due_at limit 2000 for update skip locked
   ), open_events as (
-    select u.event_id, min(l.calendar) as calendar
+    select u.entity, u.event_id, min(l.calendar) as calendar
     from unrouted u join luma.event_links l on l.event_id = u.event_id
-    where luma.takes_guests(u.event_id)
-    group by u.event_id
+    -- A guest is looked up as long as Luma has the event.
+    where case u.entity when 'guest' then l.luma_event_id is not null else luma.takes_guests(u.event_id) end
+    group by u.entity, u.event_id
   )
   update luma.sync_outbox o
   set calendar = e.calendar,
       done_version = case when e.event_id is null then o.version else o.done_version end,
       last_error = case when e.event_id is not null then o.last_error end
-  from unrouted u left join open_events e on e.event_id = u.event_id
-  where o.entity = 'rsvp' and o.entity_id = u.entity_id;
+  from unrouted u left join open_events e on e.entity = u.entity and e.event_id = u.event_id
+  where o.entity = u.entity and o.entity_id = u.entity_id;
 end;
 comment on function luma.route_rsvps() is
-  'Gives due RSVPs the calendar of their event. Those whose event takes no guests have nothing to do until it opens (see luma.rechecks), so they are done.';
+  'Gives due RSVPs, and guests to look at, the calendar of their event. Those whose event takes no guests have nothing to do until it opens (see luma.rechecks), so they are done.';
 
 drop function if exists luma.pick_jobs(uuid, text, integer);
 create or replace function luma.pick_job(run_id uuid, calendar text, oldest boolean)

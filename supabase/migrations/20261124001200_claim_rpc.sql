@@ -31,8 +31,10 @@ begin
       if job is null then
         perform luma.finish(o, 'nothing_to_do', '[]');
       end if;
-    else
+    elsif o.entity = 'rsvp' then
       job := luma.guests_job(o, free);
+    else
+      job := luma.looks_job(o);
     end if;
     exit when job is not null;
   end loop;
@@ -60,6 +62,7 @@ begin
   update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds' where r.id = run_id;
   perform luma.lock_permits();
   perform luma.expire_leases();
+  perform luma.apply_deliveries();
   perform luma.recheck_rsvps();
   perform luma.route_jobs();
   for calendar in select luma.calendars_with_work(calendars, oldest) loop
@@ -83,11 +86,11 @@ begin
   update luma.drain_runs r set jobs = r.jobs + jsonb_array_length(claimed) where r.id = run_id;
   return jsonb_build_object(
     'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
-    'permits_after_ms', coalesce(permits_after_ms, 0)
+    'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries', luma.unread_deliveries()
   );
 end
 $$;
 comment on function public.luma_claim(uuid, text[], integer) is
-  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_ms()), permits_after_ms (how long after the request they were given, at the least), wait_ms (when work waits for permits)}.';
+  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_ms()), permits_after_ms (how long after the request they were given, at the least), wait_ms (when work waits for permits), deliveries (of webhooks that could not be read)}.';
 
 select luma.restrict_access();

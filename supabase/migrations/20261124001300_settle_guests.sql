@@ -51,6 +51,28 @@ $$;
 comment on function public.luma_fail(uuid, text) is
   'luma-drain: a job failed. failure_json: {kind, status, message, retry_after (seconds), create_called, calls}. Answers what was made of it (luma.sort_failure), null when the lease is no longer held.';
 
+create or replace function luma.settle_look(o luma.sync_outbox, result jsonb)
+returns void language plpgsql set search_path = '' as $$
+declare
+  guest luma.guests;
+begin
+  select * into guest from luma.guests g where g.lease = o.lease;
+  if guest.id is not null then
+    perform luma.apply_guest(
+      o.event_id,
+      -- Luma has no such guest (any more): that is a no.
+      coalesce(nullif(result -> 'news', 'null'), coalesce(guest.news, '{}') || jsonb_build_object(
+        'email', guest.email, 'luma_guest_id', guest.luma_guest_id, 'status', 'declined'
+      )),
+      (result ->> 'read_at')::timestamptz, is_read => true
+    );
+    update luma.guests g set lease = null, look = false where g.id = guest.id;
+  end if;
+  perform luma.finish(o, 'done', result -> 'calls');
+end
+$$;
+comment on function luma.settle_look(luma.sync_outbox, jsonb) is 'A guest was read: what Luma said is applied. Raises LM001 when the app is writing the guest''s RSVP.';
+
 create or replace function luma.settle_guest(o luma.sync_outbox, result jsonb)
 returns void language plpgsql set search_path = '' as $$
 declare
@@ -61,10 +83,12 @@ begin
     perform luma.finish(o, outcome, result -> 'calls');
   elsif outcome = 'done' then
     update luma.guests g
-    set row_base = result ->> 'status', luma_base = result ->> 'status', in_doubt = false, lease = null, synced_at = now(),
-        luma_guest_id = result ->> 'luma_guest_id'
+    set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
+        synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
     where g.lease = o.lease;
     perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
+  elsif outcome = 'read' then
+    perform luma.settle_look(o, result);
   elsif outcome = 'failed' then
     if coalesce((result ->> 'maybe_applied')::boolean, true) then
       perform luma.doubt(o);
@@ -84,9 +108,12 @@ create or replace function luma.show_synced(shown_event_id uuid)
 returns void language plpgsql set search_path = '' as $$
 declare
   count_before integer;
+  external integer;
 begin
   -- Only if nobody has the event: the app's count trigger updates it for every row that is written here.
-  select e.current_rsvp_count into count_before
+  select e.current_rsvp_count,
+    coalesce((select l.external_count from luma.event_links l where l.event_id = e.id and e.luma_event_id is not null), 0)
+  into count_before, external
   from public.canonical_events e where e.id = shown_event_id for no key update skip locked;
   if not found then
     return;
@@ -105,8 +132,8 @@ begin
     for no key update of x skip locked
   ) s
   where r.id = s.id;
-  -- The app also counts by a rule of its own; what it wrote last stays.
-  update public.canonical_events e set current_rsvp_count = count_before
+  -- The app also counts by a rule of its own; what it wrote last stays. External guests are added by a trigger.
+  update public.canonical_events e set current_rsvp_count = count_before - external
   where e.id = shown_event_id and e.current_rsvp_count is distinct from count_before;
   perform set_config('luma.applying', '', true);
 end
@@ -123,7 +150,11 @@ begin
   for result in select * from jsonb_array_elements(results_json::jsonb) loop
     select * into o from luma.sync_outbox s where s.lease = (result ->> 'lease')::uuid for update skip locked;
     if found then
-      perform luma.settle_guest(o, result);
+      begin
+        perform luma.settle_guest(o, result);
+      exception when sqlstate 'LM001' or lock_not_available then
+        return next o.lease;
+      end;
     elsif exists (select from luma.sync_outbox s where s.lease = (result ->> 'lease')::uuid) then
       return next (result ->> 'lease')::uuid;
     end if;
@@ -137,7 +168,7 @@ begin
 end
 $$;
 comment on function public.luma_settle_guests(uuid, text) is
-  'luma-drain: what became of the guests of a batch. results_json: [{lease, outcome: done | dry_run | failed | released, status (what Luma holds, null: no such guest), luma_guest_id (null: unknown), failure (as luma_fail takes it), maybe_applied, calls}]. Answers the leases whose RSVP the app is writing just now: ask again in a moment. A lease that is no longer held settles nothing.';
+  'luma-drain: what became of the guests of a batch. results_json: [{lease, outcome: done | read | dry_run | failed | released, status (what Luma holds, null: no such guest), luma_guest_id (null: unknown), news (of read: from_luma.ts, GuestNews; null: no such guest), read_at, failure (as luma_fail takes it), maybe_applied, calls}]. Answers the leases whose RSVP the app is writing just now: ask again in a moment. A lease that is no longer held settles nothing.';
 
 -- The app's trigger stamps updated_at on every update, and the app may tell by it who changed what last.
 create or replace function luma.keep_updated_at()

@@ -41,6 +41,7 @@ begin
   end loop;
   -- Also what the RSVP trigger missed: of an event that takes no guests there is nothing to enqueue.
   swept := swept + (luma.enqueue_diverged_rsvps(null, null, 1)).enqueued;
+  perform luma.sweep_news();
   perform luma.show_status(o.entity_id, 'push_failed')
   from luma.sync_outbox o where o.dead_at is not null and o.entity = 'event';
   perform luma.show_synced(g.event_id)
@@ -71,6 +72,8 @@ begin
   delete from luma.sync_outbox o
   where o.version = o.done_version and o.lease is null and o.due_at < now() - make_interval(days => settings.log_days);
   delete from luma.webhook_inbox i where i.received_at < now() - make_interval(days => settings.webhook_days);
+  delete from luma.removed_events r where r.removed_at < now() - make_interval(days => greatest(settings.webhook_days, 30));
+  delete from luma.conflicts c where c.noticed_at < now() - make_interval(days => settings.log_days);
   -- Guests of events that are no more, or over for as long as history is kept: addresses are not kept for nothing.
   delete from luma.guests g
   where g.lease is null and not exists (
@@ -148,6 +151,9 @@ begin
     for update skip locked
   );
   get diagnostics revived = row_count;
+  if retry.entity_id is null then
+    revived := revived + luma.retry_deliveries(null);
+  end if;
   if revived = 0 and retry.entity_id is not null then
     raise exception 'luma.retry: nothing of % waits to be sent', retry.entity_id
       using errcode = 'no_data_found', hint = 'See luma.dead_letters for what can be retried, luma.event_status and luma.rsvp_status for what happened to an event or an RSVP.';
@@ -156,4 +162,4 @@ begin
 end
 $$;
 comment on function luma.retry(uuid) is
-  'Tries again, now: one event or RSVP by its id, or every dead letter. Answers how many.';
+  'Tries again, now: one event or RSVP by its id, or every dead letter, webhook deliveries included. Answers how many.';

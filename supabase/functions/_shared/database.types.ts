@@ -393,6 +393,10 @@ export type Database = {
         Returns: string;
       };
       "luma_drain_start": { Args: { "keys": (string)[] }; Returns: Json };
+      "luma_event_read": {
+        Args: { "lease": string; "news_json": string };
+        Returns: Json;
+      };
       "luma_fail": {
         Args: { "failure_json": string; "lease": string };
         Returns: string;
@@ -401,13 +405,16 @@ export type Database = {
         Args: { "calendar": string; "rate_limit": number };
         Returns: undefined;
       };
+      "luma_read_delivery": {
+        Args: { "news_json"?: string; "webhook_id": string };
+        Returns: undefined;
+      };
       "luma_receive_webhook": {
         Args: {
           "calendar": string;
-          "luma_event_id"?: string;
+          "news_json"?: string;
           "payload_json": string;
           "sent_at": string;
-          "slug"?: string;
           "type": string;
           "webhook_id": string;
         };

@@ -3,7 +3,14 @@ import { createClient } from "@supabase/supabase-js";
 import type { z } from "zod";
 import type { Database } from "./database.types.ts";
 import { LUMA_ROUTES } from "./luma/routes.ts";
-import { Claim, CoverBegin, DrainStart, Permits } from "./sync/job.ts";
+import type { EventNews, GuestNews, News } from "./sync/from_luma.ts";
+import {
+  Claim,
+  CoverBegin,
+  DrainStart,
+  EventRead,
+  Permits,
+} from "./sync/job.ts";
 
 /** A call to the database failed. */
 export class StoreError extends Error {
@@ -23,7 +30,7 @@ export interface CallRecord {
 export interface Result {
   outcome: "done" | "removed" | "nothing_to_do" | "dry_run";
   luma_event_id?: string;
-  /** What Luma was told, by Luma's field names. */
+  /** What Luma was told, as from_luma.ts's toldFields() puts it, and the culture as `culture`. */
   sent?: Record<string, unknown>;
   /** Columns whose value Luma does not have yet though all else is done: luma.sweep() comes back for them. */
   pending?: string[];
@@ -49,10 +56,14 @@ export interface Failure {
 /** One guest's outcome, as luma_settle_guests() takes it. */
 export interface GuestSettlement {
   lease: string;
-  outcome: "done" | "dry_run" | "failed" | "released";
+  outcome: "done" | "read" | "dry_run" | "failed" | "released";
   /** What Luma holds now, for `done`; null when it has no such guest. */
   status?: string | null;
   luma_guest_id?: string | null;
+  /** What Luma told, for `read`; null when it has no such guest. */
+  news?: GuestNews | null;
+  /** When that was asked, ISO. */
+  read_at?: string;
   failure?: Failure;
   /** The call that failed may have taken effect. */
   maybe_applied?: boolean;
@@ -61,8 +72,13 @@ export interface GuestSettlement {
 
 type Functions = Database["public"]["Functions"];
 
+/** What a delivery says; null when there is nothing in it for the app, `error` when it could not be read. */
+export type DeliveryNews = News | { error: string } | null;
+
 /** A verified webhook delivery, as luma_receive_webhook() takes it. */
-export type Delivery = Functions["luma_receive_webhook"]["Args"];
+export type Delivery =
+  & Omit<Functions["luma_receive_webhook"]["Args"], "news_json">
+  & { news: DeliveryNews };
 
 /** How long a call to the database may take: above the 8 s that it allows itself. */
 const TIMEOUT_MS = 10_000;
@@ -209,9 +225,28 @@ export function createStore(
       await call("luma_note_rate_limit", { calendar, rate_limit: limit });
     },
 
-    /** `seen`: a delivery with this id is stored already. */
-    receiveWebhook: async (delivery: Delivery) =>
-      await call("luma_receive_webhook", delivery) as "stored" | "seen",
+    /** `seen`: a delivery with this id is stored already. `stored`: to be applied later, or not used. */
+    receiveWebhook: async ({ news, ...delivery }: Delivery) =>
+      await call("luma_receive_webhook", {
+        ...delivery,
+        ...newsArgument(news),
+      }) as "applied" | "stored" | "seen",
+
+    /** Says what is in a delivery that could not be read when it came. */
+    readDelivery: async (webhookId: string, news: DeliveryNews) => {
+      await call("luma_read_delivery", {
+        webhook_id: webhookId,
+        ...newsArgument(news),
+      });
+    },
+
+    /** Applies what was just read of a leased event. Null: the lease is lost, or another run goes on with the job. */
+    eventRead: (lease: string, news: EventNews) =>
+      parsed(
+        "luma_event_read",
+        EventRead,
+        call("luma_event_read", { lease, news_json: JSON.stringify(news) }),
+      ),
 
     coverBegin: (sourceUrl: string) =>
       parsed(
@@ -240,4 +275,8 @@ export function createStore(
       await call("luma_cover_end", { source_url: sourceUrl, error, transient });
     },
   };
+}
+
+function newsArgument(news: DeliveryNews): { news_json?: string } {
+  return news === null ? {} : { news_json: JSON.stringify(news) };
 }

@@ -1,5 +1,5 @@
 /**
- * One run of the drain: claim, push, settle, until nothing is left or the time is up.
+ * One run of the drain: claim, read what is unclear, push, settle, until nothing is left or the time is up.
  *
  * Many runs may be under way at once: the database gives each job to one of them (lease), gives permits for
  * calls to all of them together, and takes a settlement only from the holder of the lease. A run that dies
@@ -7,16 +7,20 @@
  */
 import { createLumaClient, type LumaClient } from "../luma/client.ts";
 import type { Env } from "../env.ts";
-import type { CallRecord, Store } from "../store.ts";
+import type { CallRecord, Result, Store } from "../store.ts";
 import { NextRun } from "./cover.ts";
 import { dryRunFetch } from "./dry_run.ts";
 import { toFailure } from "./failure.ts";
-import type { Claim, EventJob, GuestsJob, Job } from "./job.ts";
+import { toldFields } from "./from_luma.ts";
+import type { Claim, EventJob, GuestsJob, Job, LooksJob } from "./job.ts";
 import { LeaseLost, Leases } from "./leases.ts";
 import { OutOfTime, Permits } from "./permits.ts";
 import { pushEvent } from "./push_event.ts";
 import { pushGuests } from "./push_guests.ts";
-import { settleGuests } from "./settle_guests.ts";
+import { readEvent } from "./read_event.ts";
+import { readGuests } from "./read_guests.ts";
+import { readNews } from "./receive.ts";
+import { settle, settleGuests } from "./settle_guests.ts";
 
 /** What a run needs from outside. */
 export interface DrainDeps {
@@ -29,7 +33,7 @@ export interface DrainDeps {
   log: (message: string) => void;
 }
 
-/** What a run did, counted in events and RSVPs; `ended` is why it stopped. */
+/** What a run did, counted in events, RSVPs and guests read; `ended` is why it stopped. */
 export interface DrainSummary {
   mode: "off" | "dry_run" | "live";
   done: number;
@@ -182,13 +186,25 @@ class Run {
       });
       this.#inFlight.add(work);
     }
+    await this.#readDeliveries(claim);
     return claim;
+  }
+
+  /** Another version of this function has received them and could not read them. */
+  async #readDeliveries({ deliveries }: Claim): Promise<void> {
+    for (const delivery of deliveries) {
+      await this.deps.store.readDelivery(
+        delivery.webhook_id,
+        readNews(delivery),
+      );
+    }
   }
 
   async #work(job: Job, dryRun: boolean): Promise<void> {
     try {
       if (job.entity === "event") await this.#pushEvent(job, dryRun);
-      else await this.#pushGuests(job, dryRun);
+      else if (job.entity === "guests") await this.#pushGuests(job, dryRun);
+      else await this.#readGuests(job);
     } catch (error) {
       // The database is out of reach, or the lease was lost: there is nobody to tell, and the lease expires.
       const reason = error instanceof Error ? error.message : String(error);
@@ -209,38 +225,68 @@ class Run {
     this.summary.released += count("released");
   }
 
-  async #pushEvent(job: EventJob, dryRun: boolean): Promise<void> {
+  async #readGuests(job: LooksJob): Promise<void> {
     const calls: CallRecord[] = [];
-    const client = this.#client(job, calls, dryRun);
+    const client = this.#client(job, calls, false);
+    const read = await readGuests(job, client, calls);
+    await settle(job.id, read, this.deps);
+    const count = (outcome: string) =>
+      read.filter((settlement) => settlement.outcome === outcome).length;
+    this.summary.done += count("read");
+    this.summary.failed += count("failed");
+    this.summary.released += count("released");
+  }
+
+  /** What is left to be sent after the event was read, if it had to be; null for nothing. Throws LeaseLost. */
+  async #upToDate(
+    job: EventJob,
+    client: LumaClient,
+  ): Promise<EventJob | null> {
+    const { look, luma_event_id } = job;
+    if (!look || luma_event_id === null) return job;
+    const news = await readEvent({ ...job, luma_event_id }, client);
+    const read = await this.deps.store.eventRead(job.lease, news);
+    if (!read) throw new LeaseLost();
+    return read.job;
+  }
+
+  async #pushEvent(claimed: EventJob, dryRun: boolean): Promise<void> {
+    const calls: CallRecord[] = [];
+    const client = this.#client(claimed, calls, dryRun);
     const { store } = this.deps;
+    const { lease } = claimed;
     try {
-      const result = await pushEvent(job, {
-        client,
-        // In dry_run nothing is created, so there is nothing to remember.
-        store: dryRun
-          ? {
-            created: () => Promise.resolve(true),
-            slugTaken: () => Promise.resolve(job.slug),
-          }
-          : store,
-        covers: dryRun ? null : this.#covers(),
-      });
+      const job = await this.#upToDate(claimed, client);
+      const result: Result = job === null
+        ? { outcome: "nothing_to_do" }
+        : await pushEvent(job, {
+          client,
+          // In dry_run nothing is created, so there is nothing to remember.
+          store: dryRun
+            ? {
+              created: () => Promise.resolve(true),
+              slugTaken: () => Promise.resolve(claimed.slug),
+            }
+            : store,
+          covers: dryRun ? null : this.#covers(),
+        });
       if (dryRun) result.outcome = "dry_run";
-      if (await store.acknowledge(job.lease, result, calls)) {
+      const told = result.sent && { sent: toldFields(result.sent) };
+      if (await store.acknowledge(lease, { ...result, ...told }, calls)) {
         this.summary.done++;
       }
     } catch (error) {
       if (error instanceof LeaseLost) throw error;
       if (error instanceof NextRun || error instanceof OutOfTime) {
         if (error instanceof NextRun) this.summary.ended = "next_run";
-        await store.release([job.lease]);
+        await store.release([lease]);
         this.summary.released++;
         return;
       }
-      const failure = await toFailure(error, job.calendar, client);
-      await store.fail(job.lease, failure, calls);
+      const failure = await toFailure(error, claimed.calendar, client);
+      await store.fail(lease, failure, calls);
       this.summary.failed++;
-      this.deps.log(`${job.entity} ${job.id}: ${failure.message}`);
+      this.deps.log(`${claimed.entity} ${claimed.id}: ${failure.message}`);
     }
   }
 
@@ -279,7 +325,7 @@ class Run {
         do {
           usableUntil = await this.#permits.take(
             job.calendar,
-            job.entity === "guests" ? GUEST_PATIENCE_MS : Infinity,
+            job.entity === "event" ? Infinity : GUEST_PATIENCE_MS,
           );
           await this.#leases.ensure(leasesOf(job), CALL_TIMEOUT_MS);
           // Prolonging the lease may have taken longer than the permit is good for.

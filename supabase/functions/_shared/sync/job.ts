@@ -47,6 +47,9 @@ export const EventJob = z.object({
   calendar: z.string(),
   slug: z.string(),
   luma_event_id: text,
+  /** Webhooks have left unclear what Luma holds: read it first, with its tags if `look_tags`. */
+  look: z.boolean(),
+  look_tags: z.boolean(),
   /** A create call may have reached Luma before: look the slug up first. */
   maybe_created: z.boolean(),
   /** If so, that call was made with this very state. */
@@ -95,7 +98,26 @@ export const GuestsJob = z.object({
 });
 export type GuestsJob = z.infer<typeof GuestsJob>;
 
-export const Job = z.discriminatedUnion("entity", [EventJob, GuestsJob]);
+/** Guests of one event that have to be read, as `luma.looks_job()` describes them. */
+export const LooksJob = z.object({
+  entity: z.literal("looks"),
+  /** The event's id. */
+  id: z.string(),
+  calendar: z.string(),
+  luma_event_id: z.string(),
+  guests: z.array(z.object({
+    lease: z.string(),
+    email: z.string(),
+    luma_guest_id: text,
+  })),
+});
+export type LooksJob = z.infer<typeof LooksJob>;
+
+export const Job = z.discriminatedUnion("entity", [
+  EventJob,
+  GuestsJob,
+  LooksJob,
+]);
 export type Job = z.infer<typeof Job>;
 
 export const Mode = z.enum(["off", "dry_run", "live"]);
@@ -115,8 +137,17 @@ export const Claim = z.object({
   /** So long after the request the permits were given, at the least. */
   permits_after_ms: z.number(),
   wait_ms: z.number().nullable(),
+  /** Of webhooks; they could not be read when they came. */
+  deliveries: z.array(z.object({
+    webhook_id: z.string(),
+    type: z.string(),
+    data: z.record(z.string(), z.unknown()),
+  })),
 });
 export type Claim = z.infer<typeof Claim>;
+
+/** What is left to be sent of an event after it was read; `job` null: nothing. */
+export const EventRead = z.object({ job: EventJob.nullable() }).nullable();
 
 export const Permits = z.object({
   granted: z.number(),

@@ -2,18 +2,20 @@
  * Receives Luma's webhooks.
  *
  *   1. check   method, size, signature over the raw bytes, shape: cheap things first
- *   2. store   one call to the database, which also links an event that a create call of ours has just made
- *   3. answer  200, or 500 when it could not be stored, so that Luma delivers again
+ *   2. read    what it says to the app's rows
+ *   3. store   and apply, in one call to the database, which decides what follows
+ *   4. answer  200, or 500 when it could not be stored, so that Luma delivers again
  *
- * Nothing else is done here: a delivery is a hint that may come twice, late or out of order, and what follows
- * from it is worked out from the stored row.
+ * A delivery may come twice, late or out of order. What cannot be read or applied now is stored all the same, and
+ * luma-drain comes back to it.
  */
 import { z } from "zod";
 import type { Env } from "../env.ts";
 import { json } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
 import { verifySignature } from "../luma/signature.ts";
-import { type Delivery, type Store, StoreError } from "../store.ts";
+import { type DeliveryNews, type Store, StoreError } from "../store.ts";
+import { newsOf } from "./from_luma.ts";
 
 /** The largest body that is read. A strange sender must not fill the function's memory before its signature is checked. */
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -36,7 +38,7 @@ class Refusal extends Error {
 }
 
 /**
- * Answers a delivery: `{result: "stored" | "seen"}`, or `{error}` with 400, 401, 405, 413, 500 or 503. Neither
+ * Answers a delivery: `{result: "applied" | "stored" | "seen"}`, or `{error}` with 400, 401, 405, 413, 500 or 503. Neither
  * an answer nor the log ever holds a secret or a payload.
  */
 export async function receiveWebhook(
@@ -61,7 +63,7 @@ export async function receiveWebhook(
 async function receive(
   request: Request,
   { env, store, now }: ReceiveDeps,
-): Promise<"stored" | "seen"> {
+): Promise<"applied" | "stored" | "seen"> {
   if (request.method !== "POST") {
     throw new Refusal(405, `Use POST, not ${request.method}.`);
   }
@@ -92,7 +94,7 @@ async function receive(
     type: envelope.type,
     payload_json: JSON.stringify(envelope),
     sent_at: verified.sentAt.toISOString(),
-    ...eventIn(envelope),
+    news: readNews(envelope),
   });
 }
 
@@ -141,23 +143,13 @@ function webhookId(request: Request): string {
   );
 }
 
-/** For event.* the event is `data` itself (Luma OpenAPI, webhooks); one without id or url is stored without them. */
-const EventData = z.object({ id: z.string().min(1), url: z.string() });
-
-function eventIn(
-  { type, data }: Envelope,
-): Pick<Delivery, "luma_event_id" | "slug"> {
-  const event = type.startsWith("event.") && EventData.safeParse(data);
-  if (!event || !event.success) return {};
-  const slug = slugOf(event.data.url);
-  return slug ? { luma_event_id: event.data.id, slug } : {};
-}
-
-/**
- * The slug in the address of a page on Luma (`https://luma.com/<slug>`, also `lu.ma`), in lower case as ours
- * are; null when there is none.
- */
-export function slugOf(url: string): string | null {
-  const path = URL.parse(url)?.pathname ?? "";
-  return path.split("/").filter(Boolean).at(-1)?.toLowerCase() ?? null;
+/** What a delivery says. What is not as Luma documents it is an error to store, not a reason to refuse it. */
+export function readNews(
+  { type, data }: Pick<Envelope, "type" | "data">,
+): DeliveryNews {
+  try {
+    return newsOf(type, data);
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
 }

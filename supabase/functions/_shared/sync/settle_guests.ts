@@ -18,21 +18,30 @@ export interface SettleDeps {
 const PAUSE_MS = 50;
 const MAX_TRIES = 100;
 
-/** Settles a batch. What stays unsettled because the app holds on to it is left to its lease. Throws StoreError. */
+/** Settles a batch that was sent. What stays unsettled because the app holds on to it is left to its lease. Throws StoreError. */
 export async function settleGuests(
   job: GuestsJob,
   results: GuestResult[],
   deps: SettleDeps,
 ): Promise<void> {
-  let open = await settlements(job, results, deps);
+  await settle(job.id, await settlements(job, results, deps), deps);
+}
+
+/** Settles guests of an event, read or sent. Throws StoreError. */
+export async function settle(
+  eventId: string,
+  settlements: GuestSettlement[],
+  deps: Pick<SettleDeps, "store" | "sleep" | "log">,
+): Promise<void> {
+  let open = settlements;
   for (let tries = 0; open.length > 0 && tries < MAX_TRIES; tries++) {
     if (tries > 0) await deps.sleep(PAUSE_MS);
-    const busy = new Set(await deps.store.settleGuests(job.id, open));
+    const busy = new Set(await deps.store.settleGuests(eventId, open));
     open = open.filter(({ lease }) => busy.has(lease));
   }
   if (open.length > 0) {
     deps.log(
-      `event ${job.id}: ${open.length} RSVPs were locked for too long to be settled`,
+      `event ${eventId}: ${open.length} RSVPs were locked for too long to be settled`,
     );
   }
 }

@@ -39,6 +39,8 @@ export const JOB: EventJob = {
   calendar: "blr",
   slug: "open-mic-1a2b3c",
   luma_event_id: null,
+  look: false,
+  look_tags: false,
   maybe_created: false,
   create_matches: false,
   cancel_on_luma: false,
