@@ -51,7 +51,10 @@ async function demo(flags: Flags, out: Terminal): Promise<void> {
   out.line(
     "Starting Postgres, the Data API, the Edge Functions and a simulated Luma ...",
   );
-  await using stack = await startStack({ postgres: flags.postgres });
+  await using stack = await startStack({
+    postgres: flags.postgres,
+    webhooks: true,
+  });
   const { version, pgCron } = stack.postgres;
   const cron = pgCron === "real"
     ? "the real pg_cron"

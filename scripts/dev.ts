@@ -39,10 +39,12 @@ update event_rsvps set status = 'approved'
 where user_id = 'seed-esha'
   and event_id = (select id from canonical_events where canonical_uid = 'community-dev-1');
 
--- And what has become of both, a few seconds later:
+-- What a host or a guest does on the simulated Luma, in its page in the browser, comes back here. And what has
+-- become of all that, a few seconds later:
 select title, status, note, luma_url from luma.event_status where title like 'Rooftop drum%';
 select user_id, rsvp_status, status, luma_status, note from luma.rsvp_status
-where title like 'Rooftop drum%';`;
+where title like 'Rooftop drum%';
+select type, outcome, title, took from luma.deliveries order by received_at desc limit 10;`;
 
 /** The flags, or an Error that names the one it does not know. */
 function readFlags(args: string[]): { help: boolean; postgres: string } {
@@ -77,6 +79,7 @@ async function main(): Promise<void> {
   console.log("Starting the stack ...");
   await using stack = await startStack({
     postgres: flags.postgres,
+    webhooks: true,
     log: console.log,
   });
   await stack.sql`select luma.set_mode('live')`;

@@ -140,3 +140,41 @@ export async function seats(
   if (!row) throw new Error(`No event has the id ${eventId}.`);
   return row;
 }
+
+export async function describe(
+  sql: Sql,
+  id: string,
+  description: string,
+): Promise<void> {
+  await sql`
+    update canonical_events set description = ${description}, updated_at = now() where id = ${id}`;
+}
+
+export async function texts(
+  sql: Sql,
+  id: string,
+): Promise<{ title: string; description: string | null }> {
+  const [row] = await sql<{ title: string; description: string | null }[]>`
+    select title, description from canonical_events where id = ${id}`;
+  if (!row) throw new Error(`No event has the id ${id}.`);
+  return row;
+}
+
+/** Somebody joins the app with a phone number, as most people do. */
+export async function join(
+  sql: Sql,
+  user: { id: string; name: string; phone: string },
+): Promise<void> {
+  await sql`insert into users ${sql(user)}`;
+}
+
+/** Undefined when there is no RSVP. */
+export async function rsvpStatus(
+  sql: Sql,
+  eventId: string,
+  userId: string,
+): Promise<string | undefined> {
+  const [row] = await sql<{ status: string }[]>`
+    select status from event_rsvps where event_id = ${eventId} and user_id = ${userId}`;
+  return row?.status;
+}

@@ -46,17 +46,37 @@ export class Stage {
     await write();
     const committedAt = Date.now();
     const found = await waitFor(what, this.options, look);
-    await waitFor("the outbox to be empty", this.options, async () => {
-      // An event that has just come to Luma still brings its RSVPs.
-      const [health] = await sql<{ busy: boolean }[]>`
-        select waiting > 0 or in_flight > 0 or exists (select from luma.rechecks) as busy
-        from luma.health`;
-      return health?.busy ? undefined : true;
-    });
+    await this.#rest();
     const row = await timelineRow(sql, before, { change, sentAt, committedAt });
     for (const line of callLines(row.calls)) this.out.does(`  ${line}`);
     this.timeline.push(row);
     return found;
+  }
+
+  /** Something happens on Luma, or here; answers after how many milliseconds the app's rows show it. */
+  async watch(
+    what: string,
+    act: () => unknown,
+    look: () => Promise<true | undefined>,
+  ): Promise<number> {
+    const started = performance.now();
+    await act();
+    await waitFor(what, this.options, look);
+    const ms = Math.round(performance.now() - started);
+    await this.#rest();
+    return ms;
+  }
+
+  /** Waits until nothing is on its way between the two. */
+  async #rest(): Promise<void> {
+    const { sql, simulator } = this.stack;
+    await waitFor("both sides to be at rest", this.options, async () => {
+      await simulator.webhooksIdle();
+      // An event that has just come to Luma still brings its RSVPs.
+      const [health] = await sql<{ busy: boolean }[]>`
+        select waiting > 0 or in_flight > 0 as busy from luma.health`;
+      return health?.busy ? undefined : true;
+    });
   }
 
   /** Runs the drain and waits for its end, which proves more than that nothing came yet. */

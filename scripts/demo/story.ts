@@ -1,12 +1,13 @@
 /**
- * The story that the demo plays on a stack: an event of the app on its way to Luma, step by step.
- * Every write is one that the app or an admin makes (app.ts); the sync is never called by hand, except to show
+ * The story that the demo plays on a stack with webhooks: an event of the app on its way to Luma and back, step by
+ * step. Every write is one that the app or an admin makes (app.ts); the sync is never called by hand, except to show
  * that it has nothing to do.
  */
 import type { SimEvent } from "../luma-simulator/mod.ts";
 import type { Stack } from "../stack/mod.ts";
 import * as app from "./app.ts";
 import { expect, Stage, type StageOptions } from "./stage.ts";
+import { LumaStory } from "./story_luma.ts";
 import { RsvpStory } from "./story_rsvps.ts";
 import type { TimelineRow } from "./timeline.ts";
 import { StoryError } from "./wait.ts";
@@ -49,6 +50,11 @@ export async function playStory(options: StageOptions): Promise<TimelineRow[]> {
   await rsvps.burst();
   await rsvps.answer();
   await rsvps.promote();
+  const luma = new LumaStory(stage, events.pushed);
+  await luma.publish();
+  await luma.register();
+  await luma.welcome();
+  await luma.edit();
   await events.cancel();
   return stage.timeline;
 }

@@ -28,6 +28,7 @@ import { holdPgCron, startPgCron } from "./pg_cron.ts";
 import { startPgNet, type Worker } from "./pg_net.ts";
 import { type PostgresServer, startPostgres } from "./postgres_server.ts";
 import { startWatchdog, type Watchdog } from "./watchdog.ts";
+import { subscribeWebhooks } from "./webhooks.ts";
 
 export interface StackOptions {
   /** "npm", "auto" (the default) or the bin folder of a Postgres 15 to 18; see findPostgres(). */
@@ -44,6 +45,8 @@ export interface StackOptions {
   dataApi?: boolean;
   /** Start a simulated Luma, with these options if given. Default true. */
   simulator?: boolean | SimulatorOptions;
+  /** Let the simulated Luma deliver webhooks to luma-webhook. Default false. */
+  webhooks?: boolean;
   /** More environment for the functions; undefined removes a variable they would have. */
   env?: Record<string, string | undefined>;
   /** Run pg_cron's jobs. Default true. */
@@ -148,7 +151,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await setVaultSecret(sql, "luma_sync_secret", keys.syncSecret);
   targets.dataApiUrl = (await startingDataApi)?.url;
 
-  const env = functionEnvironment(gateway.url, keys, simulator, options.env);
+  const secrets = simulator && options.webhooks
+    ? await subscribeWebhooks(simulator, functionsUrl, CALENDAR_KEYS)
+    : {};
+  const env = functionEnvironment(gateway.url, keys, simulator, {
+    ...secrets,
+    ...options.env,
+  });
   const onOutput = linesTo(options.log);
   const host = createFunctionHost({ root, watchdog, env, onOutput });
   targets.functions = host;

@@ -32,11 +32,14 @@ create table if not exists luma.rechecks (
   wake boolean not null default false,
   check (num_nonnulls(event_id, user_id) = 1)
 );
+alter table luma.rechecks add column if not exists promote boolean not null default false;
 alter table luma.rechecks enable row level security;
 
 comment on table luma.rechecks is
   'Events that opened and users whose e-mail address changed: the next claim compares their RSVPs with Luma.';
 comment on column luma.rechecks.priority is 'Of what it enqueues: 4 when a backfill opened the event, so that nobody is mailed.';
+comment on column luma.rechecks.promote is
+  'The user may be a guest on Luma who is nobody''s RSVP: that comes first, in a transaction of its own (luma_apply_deliveries).';
 comment on column luma.rechecks.wake is 'As in luma.sync_outbox.';
 
 create or replace function luma.wakes_drain()

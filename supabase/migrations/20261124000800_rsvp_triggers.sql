@@ -25,18 +25,21 @@ comment on function luma.enqueue_rsvp() is 'Trigger: enqueues an RSVP. Errors ar
 
 create or replace function luma.recheck_user()
 returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+  is_guest boolean;
 begin
   -- Somebody who has just come, or has another number, matters only to a guest on Luma who is nobody's RSVP yet.
-  if tg_op = 'UPDATE' and new.email is distinct from old.email and new.email is not null or exists (
+  is_guest := exists (
     select from luma.guests g
     where (g.email = luma.usable_email(new.email) or luma.phone_tail(g.news ->> 'phone') = luma.phone_tail(new.phone))
       and luma.is_external(g)
-  ) then
-    insert into luma.rechecks (user_id, wake) values (new.id, luma.wakes_drain());
+  );
+  if is_guest or (tg_op = 'UPDATE' and new.email is distinct from old.email and new.email is not null) then
+    insert into luma.rechecks (user_id, promote, wake) values (new.id, is_guest, luma.wakes_drain());
   end if;
   return null;
 exception when others then
-  -- luma.sweep() compares every RSVP of coming events, so nothing is lost.
+  -- luma.sweep() compares every RSVP of coming events, and every such guest, so nothing is lost.
   raise warning 'luma: the RSVPs of user % are not compared with Luma until the next sweep: %', new.id, sqlerrm;
   return null;
 end

@@ -65,11 +65,9 @@ declare
   enough timestamptz := clock_timestamp() + interval '1 second';
 begin
   for recheck in
-    select * from luma.rechecks r where r.due_at <= clock_timestamp() order by r.id limit 100 for update skip locked
+    select * from luma.rechecks r where r.due_at <= clock_timestamp() and not r.promote order by r.id limit 100 for update skip locked
   loop
-    if (luma.enqueue_diverged_rsvps(recheck.event_id, recheck.user_id, recheck.priority)).complete
-      and (recheck.user_id is null or luma.promote_guests(recheck.user_id))
-    then
+    if (luma.enqueue_diverged_rsvps(recheck.event_id, recheck.user_id, recheck.priority)).complete then
       delete from luma.rechecks r where r.id = recheck.id;
     else
       update luma.rechecks r set due_at = clock_timestamp() + interval '1 second' where r.id = recheck.id;

@@ -15,6 +15,15 @@ where o.version > o.done_version
   ));
 comment on view luma.due_jobs is 'Outbox rows with something to send in this mode, whose time has come. The one definition of "due".';
 
+create or replace function luma.deliveries_due()
+returns boolean language sql volatile set search_path = '' as $$
+  select luma.mode() = 'live' and (
+    exists (select from luma.webhook_inbox i where i.due_at <= clock_timestamp())
+    or exists (select from luma.rechecks r where r.promote and r.due_at <= clock_timestamp())
+  )
+$$;
+comment on function luma.deliveries_due() is 'True when luma_apply_deliveries() would find something.';
+
 create or replace function luma.has_claimable(calendars text[] default null)
 returns boolean language sql volatile set search_path = '' as $$
   select exists (
@@ -23,7 +32,7 @@ returns boolean language sql volatile set search_path = '' as $$
       and (o.calendar is null or luma.calendar_ready(o.calendar))
   )
   or (luma.mode() <> 'off' and exists (select from luma.rechecks r where r.due_at <= clock_timestamp()))
-  or (luma.mode() = 'live' and exists (select from luma.webhook_inbox i where i.due_at <= clock_timestamp()))
+  or luma.deliveries_due()
 $$;
 comment on function luma.has_claimable(text[]) is 'True when a drain with keys for these calendars (null: for all) would find work.';
 

@@ -62,7 +62,6 @@ begin
   update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds' where r.id = run_id;
   perform luma.lock_permits();
   perform luma.expire_leases();
-  perform luma.apply_deliveries();
   perform luma.recheck_rsvps();
   perform luma.route_jobs();
   for calendar in select luma.calendars_with_work(calendars, oldest) loop
@@ -86,11 +85,11 @@ begin
   update luma.drain_runs r set jobs = r.jobs + jsonb_array_length(claimed) where r.id = run_id;
   return jsonb_build_object(
     'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
-    'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries', luma.unread_deliveries()
+    'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries_due', luma.deliveries_due()
   );
 end
 $$;
 comment on function public.luma_claim(uuid, text[], integer) is
-  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_ms()), permits_after_ms (how long after the request they were given, at the least), wait_ms (when work waits for permits), deliveries (of webhooks that could not be read)}.';
+  'luma-drain: leases up to max_jobs jobs of calendars it has keys for; RSVPs of one event are one job. {mode, jobs, permits (calls by calendar, for luma.permit_ms()), permits_after_ms (how long after the request they were given, at the least), wait_ms (when work waits for permits), deliveries_due (true: call luma_apply_deliveries)}.';
 
 select luma.restrict_access();

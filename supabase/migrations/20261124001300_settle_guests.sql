@@ -64,7 +64,8 @@ begin
       coalesce(nullif(result -> 'news', 'null'), coalesce(guest.news, '{}') || jsonb_build_object(
         'email', guest.email, 'luma_guest_id', guest.luma_guest_id, 'status', 'declined'
       )),
-      (result ->> 'read_at')::timestamptz, is_read => true
+      -- What is read now was changed before the webhook came that had it read.
+      least((result ->> 'read_at')::timestamptz, guest.heard_at), is_read => true
     );
     update luma.guests g set lease = null, look = false where g.id = guest.id;
   end if;

@@ -50,7 +50,11 @@ begin
     from luma.guest_links l
     join luma.guests g on g.event_id = l.event_id and g.email = l.email
     join public.event_rsvps r on r.id = l.rsvp_id and r.user_id = l.user_id
-    where r.luma_synced_at is distinct from g.synced_at and g.synced_at is not null
+    where g.synced_at is not null and (
+      r.luma_synced_at is distinct from g.synced_at
+      -- Told by a webhook, after the guest was added.
+      or (g.luma_guest_id is not null and r.luma_guest_id is distinct from g.luma_guest_id)
+    )
   ) g;
   return swept;
 end

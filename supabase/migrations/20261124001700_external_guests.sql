@@ -47,24 +47,38 @@ execute function luma.add_external_guests();
 
 reset lock_timeout;
 
-create or replace function luma.count_external_guests(counted_event_id uuid)
+create or replace function luma.is_counted(guest luma.guests)
+returns boolean language sql stable set search_path = ''
+return coalesce((guest).luma_base in ('approved', 'session'), false) and luma.is_external(guest);
+comment on function luma.is_counted(luma.guests) is 'True for an external guest who is going.';
+
+create or replace function luma.add_to_count(of_event_id uuid, difference integer)
 returns void language plpgsql set search_path = '' as $$
 declare
   before integer;
-  now_external integer;
 begin
   -- The app's row first, as everywhere.
-  perform from public.canonical_events e where e.id = counted_event_id for no key update;
-  select l.external_count into before from luma.event_links l where l.event_id = counted_event_id for update;
-  select count(*) into now_external
-  from luma.guests g where g.event_id = counted_event_id and g.luma_base in ('approved', 'session') and luma.is_external(g);
-  if before is not distinct from now_external then
-    return;
-  end if;
-  update luma.event_links l set external_count = now_external where l.event_id = counted_event_id;
+  perform from public.canonical_events e where e.id = of_event_id for no key update;
+  select l.external_count into before from luma.event_links l where l.event_id = of_event_id for update;
+  update luma.event_links l set external_count = before + difference where l.event_id = of_event_id;
   -- Without them, as the app writes it: the trigger adds those that there are now.
   update public.canonical_events e set current_rsvp_count = greatest(coalesce(e.current_rsvp_count, 0) - before, 0)
-  where e.id = counted_event_id;
+  where e.id = of_event_id;
+end
+$$;
+comment on function luma.add_to_count(uuid, integer) is 'There are so many external guests more, or fewer: current_rsvp_count says so too.';
+
+create or replace function luma.count_external_guests(counted_event_id uuid)
+returns void language plpgsql set search_path = '' as $$
+declare
+  difference integer;
+begin
+  perform from public.canonical_events e where e.id = counted_event_id for no key update;
+  select count(*) - (select l.external_count from luma.event_links l where l.event_id = counted_event_id) into difference
+  from luma.guests g where g.event_id = counted_event_id and luma.is_counted(g);
+  if difference <> 0 then
+    perform luma.add_to_count(counted_event_id, difference);
+  end if;
 end
 $$;
 comment on function luma.count_external_guests(uuid) is

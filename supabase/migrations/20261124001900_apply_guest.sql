@@ -286,6 +286,18 @@ end
 $$;
 comment on function luma.rename_guest(luma.guests, text) is 'Follows a guest who has changed the address on Luma.';
 
+create or replace function luma.count_guest(guest luma.guests, was_counted boolean)
+returns void language plpgsql set search_path = '' as $$
+declare
+  is_counted boolean := luma.is_counted(guest);
+begin
+  if is_counted <> was_counted then
+    perform luma.add_to_count(guest.event_id, is_counted::integer - was_counted::integer);
+  end if;
+end
+$$;
+comment on function luma.count_guest(luma.guests, boolean) is 'Counts one guest who has become an external one, or is none any more.';
+
 create or replace function luma.apply_guest(of_event_id uuid, news jsonb, sent_at timestamptz, is_read boolean)
 returns text language plpgsql set search_path = '' set lock_timeout = '20ms' as $$
 declare
@@ -294,6 +306,7 @@ declare
   address text := luma.guest_address(apply_guest.news);
   guest luma.guests;
   before luma.guests;
+  was_counted boolean;
   outcome text;
 begin
   -- Most webhooks repeat what is known: that costs the app's rows nothing.
@@ -331,6 +344,7 @@ begin
       return 'to be read';
     end if;
   end if;
+  was_counted := luma.is_counted(before);
   if guest.email <> address then
     guest := luma.rename_guest(guest, address);
   end if;
@@ -339,12 +353,31 @@ begin
       heard_at = case when is_read then g.heard_at else clock_timestamp() end, look = g.look and not is_read
   where g.id = guest.id returning g.* into guest;
   outcome := luma.place_guest(guest, before, sent_at);
-  perform luma.count_external_guests(of_event_id);
+  perform luma.count_guest(guest, was_counted);
   return outcome;
 end
 $$;
 comment on function luma.apply_guest(uuid, jsonb, timestamptz, boolean) is
   'Makes the app''s RSVPs follow what Luma told of a guest (from_luma.ts, GuestNews), and answers what became of it. sent_at: when Luma told it. is_read: the caller has just read it under the guest''s lease; else it is a webhook''s, which may be late. Raises LM001 when a row is locked.';
+
+create or replace function luma.promote_guest(guest luma.guests)
+returns boolean language plpgsql set search_path = '' as $$
+declare
+  was_counted boolean;
+begin
+  perform from public.canonical_events e where e.id = guest.event_id for no key update skip locked;
+  if not found then
+    return not exists (select from public.canonical_events e where e.id = guest.event_id);
+  end if;
+  was_counted := luma.is_counted(guest);
+  perform luma.place_guest(guest, guest, clock_timestamp());
+  perform luma.count_guest(guest, was_counted);
+  return true;
+exception when sqlstate 'LM001' or lock_not_available then
+  return false;
+end
+$$;
+comment on function luma.promote_guest(luma.guests) is 'Looks again who an external guest is. False when the event or the RSVP is being written just now.';
 
 create or replace function luma.promote_guests(of_user text)
 returns boolean language plpgsql set search_path = '' set lock_timeout = '20ms' as $$
@@ -367,19 +400,3 @@ end
 $$;
 comment on function luma.promote_guests(text) is
   'Makes external guests RSVPs who are this user, who has just come or has another address or number. False when one of them is being written just now.';
-
-create or replace function luma.promote_guest(guest luma.guests)
-returns boolean language plpgsql set search_path = '' as $$
-begin
-  perform from public.canonical_events e where e.id = guest.event_id for no key update skip locked;
-  if not found then
-    return not exists (select from public.canonical_events e where e.id = guest.event_id);
-  end if;
-  perform luma.place_guest(guest, guest, clock_timestamp());
-  perform luma.count_external_guests(guest.event_id);
-  return true;
-exception when sqlstate 'LM001' or lock_not_available then
-  return false;
-end
-$$;
-comment on function luma.promote_guest(luma.guests) is 'Looks again who an external guest is. False when the event or the RSVP is being written just now.';

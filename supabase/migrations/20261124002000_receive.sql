@@ -35,7 +35,8 @@ declare
 begin
   select * into i from luma.webhook_inbox w where w.webhook_id = apply_delivery.id for update;
   begin
-    done := luma.apply_news(i.calendar, i.news, i.sent_at);
+    -- Luma signs with the second. It was sent before it came, and within that second.
+    done := luma.apply_news(i.calendar, i.news, least(i.received_at, i.sent_at + interval '1 second'));
     update luma.webhook_inbox w
     set state = 'applied', outcome = done, applied_at = clock_timestamp(), due_at = null, error = null, attempts = w.attempts + 1
     where w.webhook_id = i.webhook_id;
@@ -70,35 +71,50 @@ begin atomic
 end;
 comment on function luma.note_delivery_failure(text, text) is 'A delivery could not be read or applied: it is tried again with growing delays, and given up after luma.settings.webhook_attempts.';
 
-create or replace function luma.apply_deliveries()
+create or replace function luma.apply_due(enough timestamptz)
 returns void language plpgsql set search_path = '' as $$
 declare
   due text;
-  -- Other drains wait for this claim.
-  enough timestamptz := clock_timestamp() + interval '500 milliseconds';
 begin
-  if luma.mode() <> 'live' then
-    return;
-  end if;
   for due in
     select w.webhook_id from luma.webhook_inbox w
     where w.due_at <= clock_timestamp() and w.news is not null
     -- In the order in which they came, so that fewer have to be read again.
-    order by w.received_at, w.webhook_id limit 500 for update skip locked
+    order by w.received_at, w.webhook_id limit 50 for update skip locked
   loop
     perform luma.apply_delivery(due);
     exit when clock_timestamp() > enough;
   end loop;
 end
 $$;
-comment on function luma.apply_deliveries() is 'Applies what waits in the inbox. Part of each claim.';
+comment on function luma.apply_due(timestamptz) is 'Applies some of what waits in the inbox, until then.';
+
+create or replace function luma.promote_due(enough timestamptz)
+returns void language plpgsql set search_path = '' as $$
+declare
+  recheck luma.rechecks;
+begin
+  for recheck in
+    select * from luma.rechecks r where r.promote and r.due_at <= clock_timestamp() order by r.id limit 20 for update skip locked
+  loop
+    -- The line stays for luma.recheck_rsvps(): the user's other RSVPs may have waited for the address.
+    if luma.promote_guests(recheck.user_id) then
+      update luma.rechecks r set promote = false where r.id = recheck.id;
+    else
+      update luma.rechecks r set due_at = clock_timestamp() + interval '1 second' where r.id = recheck.id;
+    end if;
+    exit when clock_timestamp() > enough;
+  end loop;
+end
+$$;
+comment on function luma.promote_due(timestamptz) is 'Makes external guests RSVPs whose users have come, until then.';
 
 create or replace function luma.unread_deliveries()
 returns jsonb language sql set search_path = ''
 begin atomic
   with due as (
     select w.webhook_id from luma.webhook_inbox w
-    where w.due_at <= clock_timestamp() and w.news is null and luma.mode() = 'live'
+    where w.due_at <= clock_timestamp() and w.news is null
     order by w.received_at limit 20 for update skip locked
   ), taken as (
     update luma.webhook_inbox w set due_at = clock_timestamp() + interval '30 seconds'
@@ -109,6 +125,23 @@ begin atomic
 end;
 comment on function luma.unread_deliveries() is
   'Deliveries whose payload could not be read, for a function that may be newer than the one that received them. Theirs for 30 seconds.';
+
+create or replace function public.luma_apply_deliveries()
+returns jsonb language plpgsql security definer set search_path = '' as $$
+declare
+  -- The app's rows are locked for as long as this lasts, so a large backlog is many calls.
+  enough timestamptz := clock_timestamp() + interval '50 milliseconds';
+begin
+  if luma.mode() <> 'live' then
+    return '{"more": false, "unread": []}';
+  end if;
+  perform luma.apply_due(enough);
+  perform luma.promote_due(enough);
+  return jsonb_build_object('more', luma.deliveries_due(), 'unread', luma.unread_deliveries());
+end
+$$;
+comment on function public.luma_apply_deliveries() is
+  'luma-drain: applies what waits in the inbox, for a moment. {more (call again), unread: [{webhook_id, type, data}], deliveries that could not be read, for luma_read_delivery()}.';
 
 -- Answers only after the delivery is stored, whatever becomes of it then. Holding the inbox row, this waits for no
 -- lock that the app may hold. The payload is text for the reason given at luma_acknowledge().

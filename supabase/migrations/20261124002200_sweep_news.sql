@@ -3,7 +3,6 @@
 create or replace function luma.sweep_news()
 returns void language plpgsql set search_path = '' as $$
 declare
-  guest luma.guests;
   miscounted uuid;
 begin
   if luma.mode() <> 'live' then
@@ -21,18 +20,20 @@ begin
     select from luma.sync_outbox o where o.entity = 'guest' and o.entity_id = g.id and o.version > o.done_version
   );
   -- Who somebody is can become clear by a change of somebody else.
-  for guest in
-    select g.* from luma.guests g join public.canonical_events e on e.id = g.event_id
-    where g.luma_base <> 'declined' and not luma.is_over(e) and luma.is_external(g)
-      and (luma.match_user(g.email, g.news ->> 'phone')).user_id is not null
-  loop
-    perform luma.promote_guest(guest);
-  end loop;
+  insert into luma.rechecks (user_id, promote)
+  select distinct m.user_id, true
+  from luma.guests g
+  join public.canonical_events e on e.id = g.event_id
+  cross join lateral luma.match_user(g.email, g.news ->> 'phone') m
+  where g.luma_base <> 'declined' and not luma.is_over(e) and luma.is_external(g) and m.user_id is not null
+    -- Not whoever is another guest of the event already.
+    and (luma.find_rsvp(g)).user_id is not null
+    and not exists (select from luma.rechecks r where r.user_id = m.user_id and r.promote);
   for miscounted in
     -- Of what is over the count stays, though the guests are forgotten after a while.
     select l.event_id from luma.event_links l join public.canonical_events e on e.id = l.event_id and not luma.is_over(e)
     where l.luma_event_id is not null and l.external_count <> (
-      select count(*) from luma.guests g where g.event_id = l.event_id and g.luma_base in ('approved', 'session') and luma.is_external(g)
+      select count(*) from luma.guests g where g.event_id = l.event_id and luma.is_counted(g)
     )
   loop
     perform luma.recount(miscounted);

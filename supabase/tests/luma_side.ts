@@ -14,40 +14,13 @@ import {
 export const BLR = "cal-ZVonmjVxLk7F2oM";
 export const ZO_EVENTS = "cal-3YNnBTToy9fnnjQ";
 
-/** Lets the simulator deliver everything to luma-webhook, which knows the secrets. */
-export async function subscribe(
-  { simulator, functions, functionsUrl }: Stack,
-): Promise<void> {
-  const secrets: Record<string, string> = {};
-  for (const [id, name] of [[BLR, "BLR"], [ZO_EVENTS, "ZO_EVENTS"]]) {
-    const calendar = simulator.calendars.find((known) => known.id === id)!;
-    const response = await fetch(`${simulator.url}/v2/webhooks/create`, {
-      method: "POST",
-      headers: {
-        "x-luma-api-key": calendar.key,
-        "content-type": "application/json",
-      },
-      body: JSON.stringify({
-        url: `${functionsUrl}/luma-webhook`,
-        event_types: ["*"],
-      }),
-    });
-    secrets[`LUMA_${name}_WEBHOOK_SECRET`] = (await response.json()).secret;
-  }
-  await functions.setEnv(secrets);
-  simulator.clearRequests();
-}
-
 /** A stack test whose simulated Luma delivers webhooks. */
 export function lumaTest(
   name: string,
   test: (stack: Stack) => Promise<void>,
   options: Parameters<typeof stackTest>[2] = {},
 ): void {
-  stackTest(name, async (stack) => {
-    await subscribe(stack);
-    await test(stack);
-  }, options);
+  stackTest(name, test, { webhooks: true, ...options });
 }
 
 /** An event that a host makes on Luma, in ten days, in Bangalore, unless said otherwise. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ISql } from "postgres";
-import { subscribe } from "./luma_side.ts";
+import { lumaTest } from "./luma_side.ts";
 import {
   drain,
   insertEvent,
@@ -272,11 +272,10 @@ stackTest(
   SQL_ONLY,
 );
 
-stackTest(
+lumaTest(
   "Luma's webhook links our own new event while the create call still waits for its answer",
   async (stack) => {
     const { sql, simulator } = stack;
-    await subscribe(stack);
     simulator.faults.add({
       on: "webhook",
       type: "event.created",

@@ -364,6 +364,10 @@ export type Database = {
         Args: { "lease": string; "result_json": string };
         Returns: boolean;
       };
+      "luma_apply_deliveries": {
+        Args: Record<PropertyKey, never>;
+        Returns: Json;
+      };
       "luma_claim": {
         Args: { "calendars": (string)[]; "max_jobs": number; "run_id": string };
         Returns: Json;

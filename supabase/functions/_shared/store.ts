@@ -7,6 +7,7 @@ import type { EventNews, GuestNews, News } from "./sync/from_luma.ts";
 import {
   Claim,
   CoverBegin,
+  Deliveries,
   DrainStart,
   EventRead,
   Permits,
@@ -231,6 +232,14 @@ export function createStore(
         ...delivery,
         ...newsArgument(news),
       }) as "applied" | "stored" | "seen",
+
+    /** Applies some of the deliveries that wait. */
+    applyDeliveries: () =>
+      parsed(
+        "luma_apply_deliveries",
+        Deliveries,
+        call("luma_apply_deliveries", {}),
+      ),
 
     /** Says what is in a delivery that could not be read when it came. */
     readDelivery: async (webhookId: string, news: DeliveryNews) => {

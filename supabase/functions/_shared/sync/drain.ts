@@ -94,6 +94,7 @@ class Run {
   readonly #leases: Leases;
   readonly #inFlight = new Set<Promise<void>>();
   #conversions = 1;
+  #applying: Promise<void> | null = null;
 
   constructor(
     readonly deps: DrainDeps,
@@ -121,7 +122,7 @@ class Run {
     );
     try {
       while (await this.#step());
-      await Promise.all(this.#inFlight);
+      await Promise.all([...this.#inFlight, this.#applying]);
       if (this.summary.ended !== "empty") await this.#end(true);
     } finally {
       clearInterval(heartbeat);
@@ -144,10 +145,11 @@ class Run {
     );
     const claim = room > 0 ? await this.#claim(room) : null;
     if (claim?.jobs.length) return true;
-    if (this.#inFlight.size > 0) {
+    if (this.#inFlight.size > 0 || this.#applying) {
       // With room left, look again soon: a change may come in while a slow call is under way.
       await Promise.race([
         ...this.#inFlight,
+        ...(this.#applying ? [this.#applying] : []),
         ...(room > 0 ? [this.deps.sleep(250)] : []),
       ]);
       return true;
@@ -186,17 +188,29 @@ class Run {
       });
       this.#inFlight.add(work);
     }
-    await this.#readDeliveries(claim);
+    // Beside the calls: a backlog must not hold them up.
+    if (claim.deliveries_due) this.#applying ??= this.#applyDeliveries();
     return claim;
   }
 
-  /** Another version of this function has received them and could not read them. */
-  async #readDeliveries({ deliveries }: Claim): Promise<void> {
-    for (const delivery of deliveries) {
-      await this.deps.store.readDelivery(
-        delivery.webhook_id,
-        readNews(delivery),
-      );
+  /** What came by webhook and could not be applied at once, in small transactions. */
+  async #applyDeliveries(): Promise<void> {
+    const { store, now, log } = this.deps;
+    try {
+      let more = true;
+      while (more && now() < this.#deadline) {
+        const deliveries = await store.applyDeliveries();
+        for (const unread of deliveries.unread) {
+          // Another version of these functions has received it.
+          await store.readDelivery(unread.webhook_id, readNews(unread));
+        }
+        more = deliveries.more;
+      }
+    } catch (error) {
+      // They stay in the inbox.
+      log(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#applying = null;
     }
   }
 

@@ -137,17 +137,24 @@ export const Claim = z.object({
   /** So long after the request the permits were given, at the least. */
   permits_after_ms: z.number(),
   wait_ms: z.number().nullable(),
-  /** Of webhooks; they could not be read when they came. */
-  deliveries: z.array(z.object({
-    webhook_id: z.string(),
-    type: z.string(),
-    data: z.record(z.string(), z.unknown()),
-  })),
+  /** Webhook deliveries wait to be applied. */
+  deliveries_due: z.boolean(),
 });
 export type Claim = z.infer<typeof Claim>;
 
 /** What is left to be sent of an event after it was read; `job` null: nothing. */
 export const EventRead = z.object({ job: EventJob.nullable() }).nullable();
+
+export const Deliveries = z.object({
+  /** More wait. */
+  more: z.boolean(),
+  /** Those that could not be read when they came. */
+  unread: z.array(z.object({
+    webhook_id: z.string(),
+    type: z.string(),
+    data: z.record(z.string(), z.unknown()),
+  })),
+});
 
 export const Permits = z.object({
   granted: z.number(),

@@ -68,13 +68,16 @@ export async function readGuests(
 
 /** Null when Luma has no such guest. */
 async function readOne(job: LooksJob, guest: Look, client: Client) {
-  try {
-    const id = guest.luma_guest_id ?? guest.email;
-    return newsOf(job, await client.getGuest(job.luma_event_id, id));
-  } catch (error) {
-    if (!hasStatus(error, 404)) throw error;
-    return null;
+  // Whoever was lost on Luma and added again there has another id than the one we know.
+  for (const id of [guest.luma_guest_id, guest.email]) {
+    if (id === null) continue;
+    try {
+      return newsOf(job, await client.getGuest(job.luma_event_id, id));
+    } catch (error) {
+      if (!hasStatus(error, 404)) throw error;
+    }
   }
+  return null;
 }
 
 async function readList(job: LooksJob, client: Client): Promise<LumaGuest[]> {
