@@ -72,6 +72,9 @@ return case
   when luma.loosely((link).luma_base -> field) = luma.loosely(value) then false
   -- A tag is put on after the event is made, so news from before it has none.
   when field = 'culture' and value = 'null' then false
+  -- The same image, from another path of Luma's CDN.
+  when field = 'cover_url' then
+    strpos(value #>> '{}', regexp_replace((link).luma_base ->> 'cover_url', '^.*/', '')) = 0
   -- An address is resolved. Who moves the event moves its coordinates too.
   when field = 'geo_address_json' then
     not coalesce((link).luma_base -> 'coordinate' = nullif(news #> '{fields,coordinate,value}', 'null'), false)
