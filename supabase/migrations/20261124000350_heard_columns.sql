@@ -13,6 +13,8 @@ alter table luma.event_links
   add column if not exists url text,
   add column if not exists unseen text[] not null default '{}',
   add column if not exists told_at timestamptz,
+  add column if not exists maybe_told jsonb,
+  add column if not exists maybe_state jsonb,
   add column if not exists heard_at timestamptz,
   add column if not exists look boolean not null default false,
   add column if not exists look_tags boolean not null default false,
@@ -21,6 +23,9 @@ comment on column luma.event_links.url is 'The event''s page as Luma tells it; n
 comment on column luma.event_links.unseen is
   'Fields of luma_base that Luma was told, and that no answer or webhook has shown since: Luma may render them in a form of its own.';
 comment on column luma.event_links.told_at is 'When Luma was last told something of this event.';
+comment on column luma.event_links.maybe_told is
+  'What an update call told whose answer was lost, in the form of luma_base: should it be heard from Luma, it was ours.';
+comment on column luma.event_links.maybe_state is 'luma.event_state() of the row at that call.';
 comment on column luma.event_links.heard_at is 'When the last webhook about this event came.';
 comment on column luma.event_links.look is 'The event has to be read from Luma: webhooks may have crossed, or have told only a part.';
 comment on column luma.event_links.look_tags is 'So do its tags, which only a list tells.';
@@ -32,7 +37,8 @@ alter table luma.guests
   add column if not exists news jsonb,
   add column if not exists unseen boolean not null default false,
   add column if not exists heard_at timestamptz,
-  add column if not exists look boolean not null default false;
+  add column if not exists look boolean not null default false,
+  add column if not exists look_told_at timestamptz;
 create unique index if not exists guests_id on luma.guests (id);
 create index if not exists guests_luma_id on luma.guests (luma_guest_id) where luma_guest_id is not null;
 
@@ -44,6 +50,7 @@ comment on column luma.guests.news is
 comment on column luma.guests.unseen is 'luma_base is what Luma was told, and nothing has shown it since.';
 comment on column luma.guests.heard_at is 'When the last webhook about this guest came.';
 comment on column luma.guests.look is 'The guest has to be read from Luma: webhooks may have crossed.';
+comment on column luma.guests.look_told_at is 'When Luma told what has the guest read: the best that is known of when it was changed there.';
 
 -- An event that Luma has deleted. Late news of it must not bring it back.
 create table if not exists luma.removed_events (

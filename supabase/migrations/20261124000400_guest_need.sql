@@ -68,6 +68,12 @@ begin
   -- Also when the lease has run out but is not freed yet: only then it is known whether the guest is in doubt.
   busy := exists (
     select from luma.sync_outbox o where o.lease = guest.lease and o.entity_id <> guest_need.rsvp_id
+  ) or (
+    -- Luma has said otherwise: what is to be sent is known when it has been read.
+    coalesce(guest.look, false) and exists (
+      select from luma.sync_outbox o
+      where o.entity = 'guest' and o.entity_id = guest.id and o.version > o.done_version and o.dead_at is null
+    )
   );
 
   -- Who shares the address, or was this user's row before it was made again: the guest stays as long as one

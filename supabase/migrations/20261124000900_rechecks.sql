@@ -98,6 +98,7 @@ begin
   set luma_event_id = pushed_event_id, row_base = (coalesce(l.row_base, '{}') || agreed) - pending,
       luma_base = coalesce(l.luma_base, '{}') || told,
       unseen = array(select unnest(l.unseen) union select jsonb_object_keys(told)), told_at = now(),
+      maybe_told = null, maybe_state = null,
       warning = result ->> 'warning', synced_at = now()
   where l.event_id = o.entity_id;
   update public.canonical_events e

@@ -31,7 +31,7 @@ returns boolean language sql volatile set search_path = '' as $$
     where (o.calendar = any (calendars) or o.calendar is null or calendars is null)
       and (o.calendar is null or luma.calendar_ready(o.calendar))
   )
-  or (luma.mode() <> 'off' and exists (select from luma.rechecks r where r.due_at <= clock_timestamp()))
+  or (luma.mode() <> 'off' and exists (select from luma.rechecks r where r.due_at <= clock_timestamp() and not r.promote))
   or luma.deliveries_due()
 $$;
 comment on function luma.has_claimable(text[]) is 'True when a drain with keys for these calendars (null: for all) would find work.';

@@ -167,6 +167,13 @@ begin
     on conflict (rsvp_id) do update set event_id = excluded.event_id, user_id = excluded.user_id, email = excluded.email;
   end if;
   if need.busy then
+    -- An RSVP that waits for a look at its guest lets it go before others.
+    update luma.sync_outbox s set priority = o.priority
+    where s.priority > o.priority and (s.entity, s.entity_id) in (
+      select c.entity, c.entity_id from luma.sync_outbox c
+      join luma.guests g on g.id = c.entity_id and g.look and g.event_id = need.event_id and g.email = need.email
+      where c.entity = 'guest' for update of c skip locked
+    );
     -- First of all: what is being sent may be older than this change, so not even "nothing to do" can be told.
     perform luma.postpone(o, clock_timestamp() + interval '1 second');
     return null;

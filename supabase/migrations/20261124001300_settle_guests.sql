@@ -45,11 +45,14 @@ begin
     where l.event_id = o.entity_id and l.create_lease = o.lease and l.luma_event_id is null;
   end if;
   perform luma.doubt(o);
+  update luma.event_links l
+  set maybe_told = coalesce(l.maybe_told, '{}') || (failure -> 'told'), maybe_state = o.lease_state
+  where l.event_id = o.entity_id and failure -> 'told' <> '{}';
   return luma.settle_failure(o, failure);
 end
 $$;
 comment on function public.luma_fail(uuid, text) is
-  'luma-drain: a job failed. failure_json: {kind, status, message, retry_after (seconds), create_called, calls}. Answers what was made of it (luma.sort_failure), null when the lease is no longer held.';
+  'luma-drain: a job failed. failure_json: {kind, status, message, retry_after (seconds), create_called, told (what update calls may have told, as in luma_base), calls}. Answers what was made of it (luma.sort_failure), null when the lease is no longer held.';
 
 create or replace function luma.settle_look(o luma.sync_outbox, result jsonb)
 returns void language plpgsql set search_path = '' as $$
@@ -64,8 +67,7 @@ begin
       coalesce(nullif(result -> 'news', 'null'), coalesce(guest.news, '{}') || jsonb_build_object(
         'email', guest.email, 'luma_guest_id', guest.luma_guest_id, 'status', 'declined'
       )),
-      -- What is read now was changed before the webhook came that had it read.
-      least((result ->> 'read_at')::timestamptz, guest.heard_at), is_read => true
+      least((result ->> 'read_at')::timestamptz, guest.look_told_at), is_read => true
     );
     update luma.guests g set lease = null, look = false where g.id = guest.id;
   end if;
@@ -187,7 +189,8 @@ set lock_timeout = '3s';
 create or replace trigger zz_luma_keep_updated_at
 before update of luma_guest_id, luma_synced_at on public.event_rsvps
 for each row when (
-  new.luma_synced_at is distinct from old.luma_synced_at and new.status is not distinct from old.status
+  (new.luma_synced_at, new.luma_guest_id) is distinct from (old.luma_synced_at, old.luma_guest_id)
+  and (new.status, new.checked_in, new.rsvp_type, new.metadata) is not distinct from (old.status, old.checked_in, old.rsvp_type, old.metadata)
 )
 execute function luma.keep_updated_at();
 

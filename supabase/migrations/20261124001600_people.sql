@@ -54,8 +54,8 @@ comment on function luma.users_by_phone(text) is 'Users whose phone number can b
 create or replace function luma.match_user(email text, phone text, out user_id text, out why text)
 language plpgsql stable set search_path = '' as $$
 declare
-  by_email text[] := array(select luma.users_by_email(match_user.email) limit 20);
-  by_phone text[] := array(select luma.users_by_phone(match_user.phone) limit 20);
+  by_email text[] := array(select luma.users_by_email(match_user.email));
+  by_phone text[] := array(select luma.users_by_phone(match_user.phone));
   fitting text[] := case
     when by_email = '{}' then by_phone
     when by_phone = '{}' then by_email
@@ -69,7 +69,7 @@ begin
     why := case
       when by_email = '{}' and by_phone = '{}' then 'no user has this e-mail address or phone number'
       when fitting = '{}' then format('the e-mail address is that of user %s, the phone number that of user %s', by_email[1], by_phone[1])
-      else format('it can be any of the users %s', array_to_string(fitting, ', '))
+      else format('it can be any of %s users, such as %s and %s', cardinality(fitting), fitting[1], fitting[2])
     end;
   end if;
 end
@@ -79,4 +79,4 @@ comment on function luma.match_user(text, text) is
 
 -- To find the external guests that somebody who has just come may be.
 create index if not exists guests_email on luma.guests (email);
-create index if not exists guests_phone_tail on luma.guests (luma.phone_tail(news ->> 'phone')) where news ->> 'phone' is not null;
+create index if not exists guests_phone_tail on luma.guests (luma.phone_tail(news ->> 'phone'));

@@ -13,11 +13,18 @@ create or replace view luma.external_guests as
 select g.id, g.event_id, e.title, g.luma_guest_id, g.email, g.news ->> 'name' as name, g.news ->> 'phone' as phone,
   g.luma_base as status, (g.news ->> 'registered_at')::timestamptz as registered_at,
   (g.news ->> 'checked_in_at')::timestamptz as checked_in_at,
-  (luma.match_user(g.email, g.news ->> 'phone')).why,
-  (select 'The same name: ' || string_agg(n.id, ', ')
-   from (select u.id from public.users u where lower(u.name) = lower(g.news ->> 'name') limit 3) n) as hint
+  coalesce(m.why, format('user %s is another guest of this event already', m.user_id)) as why,
+  'The same name: ' || alike.ids as hint
 from luma.guests g
 left join public.canonical_events e on e.id = g.event_id
+cross join lateral luma.match_user(g.email, g.news ->> 'phone') m
+-- One pass over the users, not one for each guest.
+left join (
+  select lower(u.name) as name, string_agg(u.id, ', ' order by u.id) as ids
+  from public.users u
+  where lower(u.name) in (select lower(n.news ->> 'name') from luma.guests n where luma.is_external(n))
+  group by lower(u.name) having count(*) <= 3
+) alike on alike.name = lower(g.news ->> 'name')
 where luma.is_external(g);
 comment on view luma.external_guests is
   'Guests on Luma who are nobody''s RSVP, and why not. They count in current_rsvp_count, and become RSVPs when a user with their e-mail address or phone number appears. hint: users with the same name, for an admin to ask; a name alone never matches.';

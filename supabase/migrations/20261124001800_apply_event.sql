@@ -63,18 +63,25 @@ return lower(regexp_replace(value #>> '{}', '[[:space:]!-/:-@\[-`{-~]+', '', 'g'
 comment on function luma.loosely(jsonb) is
   'A value without spaces and ASCII marks: what is left of a text when it was turned into Luma''s rich text and back.';
 
+create or replace function luma.is_same(field text, one jsonb, other jsonb)
+returns boolean language sql immutable set search_path = ''
+return one is not distinct from other
+  -- Luma renders these anew.
+  or (field in ('description_md', 'geo_address_json') and coalesce(luma.loosely(one) = luma.loosely(other), false))
+  -- The same image, from another path of Luma's CDN.
+  or (field = 'cover_url' and coalesce(strpos(other #>> '{}', regexp_replace(one #>> '{}', '^.*/', '')) > 0, false));
+comment on function luma.is_same(text, jsonb, jsonb) is
+  'True when the other value of a field can be what became of the one on Luma.';
+
 create or replace function luma.differs_there(link luma.event_links, news jsonb, field text, value jsonb)
 returns boolean language sql immutable set search_path = ''
 return case
   when (link).luma_base -> field is not distinct from value then false
   when field <> all ((link).unseen) then true
   -- Seen for the first time since Luma was told: its own form of what it was told is no change.
-  when luma.loosely((link).luma_base -> field) = luma.loosely(value) then false
+  when luma.is_same(field, (link).luma_base -> field, value) then false
   -- A tag is put on after the event is made, so news from before it has none.
   when field = 'culture' and value = 'null' then false
-  -- The same image, from another path of Luma's CDN.
-  when field = 'cover_url' then
-    strpos(value #>> '{}', regexp_replace((link).luma_base ->> 'cover_url', '^.*/', '')) = 0
   -- An address is resolved. Who moves the event moves its coordinates too.
   when field = 'geo_address_json' then
     not coalesce((link).luma_base -> 'coordinate' = nullif(news #> '{fields,coordinate,value}', 'null'), false)
@@ -82,6 +89,44 @@ return case
 end;
 comment on function luma.differs_there(luma.event_links, jsonb, text, jsonb) is
   'True when a field is not what Luma was last told or seen to hold. Of a field that it was never heard of too.';
+
+create or replace function luma.recognise(link luma.event_links, news jsonb)
+returns luma.event_links language plpgsql stable set search_path = '' as $$
+declare
+  f record;
+begin
+  for f in
+    select t.field, t.columns from luma.fields_told(news) t
+    where link.maybe_told ? t.field and luma.is_same(t.field, link.maybe_told -> t.field, t.value)
+  loop
+    link.luma_base := link.luma_base || jsonb_build_object(f.field, link.maybe_told -> f.field);
+    link.unseen := link.unseen || f.field;
+    link.row_base := link.row_base || (
+      select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(link.maybe_state) s where f.columns ? s.key
+    );
+  end loop;
+  return link;
+end
+$$;
+comment on function luma.recognise(luma.event_links, jsonb) is
+  'The link as it would be if an update call whose answer was lost had been answered, as far as the news shows that it had its effect.';
+
+create or replace function luma.is_same_here(event public.canonical_events, field text, value jsonb, columns jsonb)
+returns boolean language sql stable set search_path = '' as $$
+  select not exists (
+    select from jsonb_each(luma.event_state(jsonb_populate_record(event, columns))) told
+    where columns ? told.key
+      and case when field = 'description_md' then not luma.is_same(field, luma.event_state(event) -> told.key, told.value)
+        else luma.event_state(event) -> told.key is distinct from told.value end
+  )
+  -- The app keeps an address in parts, which are one line on Luma.
+  or field = 'geo_address_json' and coalesce(luma.loosely(value) in (
+    luma.loosely(to_jsonb(concat(event.location_name, event.location_raw, 'Meeting point' || event.meeting_point))),
+    luma.loosely(to_jsonb(concat(event.location_raw, 'Meeting point' || event.meeting_point)))
+  ), false)
+$$;
+comment on function luma.is_same_here(public.canonical_events, text, jsonb, jsonb) is
+  'True when a row says already what Luma tells of a field, perhaps in another form.';
 
 create or replace function luma.request_look(event_id uuid, tags boolean)
 returns void language plpgsql set search_path = '' as $$
@@ -102,7 +147,7 @@ begin
   update public.canonical_events e
   set title = n.title, description = n.description, starts_at = n.starts_at, ends_at = n.ends_at, tz = n.tz,
       lat = n.lat, lng = n.lng, geocode_status = n.geocode_status, location_raw = n.location_raw,
-      location_name = n.location_name, location_type = n.location_type, meeting_url = n.meeting_url,
+      location_name = n.location_name, meeting_point = n.meeting_point, location_type = n.location_type, meeting_url = n.meeting_url,
       cover_image_url = n.cover_image_url, visibility = n.visibility, culture = n.culture, host_id = n.host_id,
       external_rsvp_url = n.external_rsvp_url, raw_payload = n.raw_payload, submission_status = n.submission_status,
       luma_event_id = n.luma_event_id, luma_synced_at = now(),
@@ -176,9 +221,8 @@ declare
   app_won boolean := false;
 begin
   for f in select t.* from luma.fields_told(news) t where luma.differs_there(link, news, t.field, t.value) loop
-    -- What the row says of the field; a meeting point is part of the address line.
-    select coalesce(jsonb_object_agg(s.key, s.value), '{}') into mine from jsonb_each(state) s
-    where f.columns ? s.key or (f.field = 'geo_address_json' and s.key = 'meeting_point');
+    -- What the row says of the field.
+    select coalesce(jsonb_object_agg(s.key, s.value), '{}') into mine from jsonb_each(state) s where f.columns ? s.key;
     changed_here := exists (select from jsonb_each(mine) m where m.value is distinct from link.row_base -> m.key);
     if not luma_leads and (not base ? f.field or link.row_base is null) then
       -- Heard for the first time of an event of ours: nothing says that it was changed there.
@@ -195,10 +239,7 @@ begin
         link.row_base := link.row_base - 'shown';
         app_won := true;
       end if;
-    elsif not exists (
-      select from jsonb_each(luma.event_state(jsonb_populate_record(event, f.columns))) told
-      where f.columns ? told.key and luma.loosely(told.value) is distinct from luma.loosely(state -> told.key)
-    ) then
+    elsif changed_here and luma.is_same_here(event, f.field, f.value, f.columns) then
       -- The same on both sides, perhaps in Luma's form: what the row says stays.
       agreed := agreed || array(select jsonb_object_keys(mine));
     elsif changed_here and not luma_leads then
@@ -219,9 +260,11 @@ begin
   where not (t.field = 'culture' and t.value = 'null' and t.field = any (link.unseen));
   changes := changes || luma.location_type_of(event, changes);
   changes := changes || luma.details_told(event, link, news);
-  if changes <> '{}' then
+  agreed := agreed || array(select jsonb_object_keys(changes));
+  if jsonb_populate_record(event, changes) is distinct from event then
     event := luma.write_event(event, changes);
-    agreed := agreed || array(select jsonb_object_keys(changes));
+  else
+    changes := '{}';
   end if;
   select l.row_base || coalesce(jsonb_object_agg(s.key, s.value) filter (where s.key is not null), '{}') into link.row_base
   from (select coalesce(link.row_base, case when luma_leads then '{}'::jsonb end) as row_base) l
@@ -230,9 +273,10 @@ begin
   update luma.event_links l
   set luma_base = base, row_base = link.row_base, url = coalesce(news ->> 'url', l.url),
       unseen = array(
-        select u from unnest(l.unseen) u
+        select u from unnest(link.unseen) u
         where u not in (select t.field from luma.fields_told(news) t where not (t.field = 'culture' and t.value = 'null'))
       ),
+      maybe_told = null, maybe_state = null,
       heard_at = case when is_read then l.heard_at else clock_timestamp() end,
       look = l.look and not is_read, look_tags = l.look_tags and not news ? 'tags',
       synced_at = now()
@@ -282,11 +326,11 @@ begin
     event := jsonb_populate_record(event, luma.location_type_of(event, told));
     insert into public.canonical_events as e (
       id, canonical_uid, source_type, submission_status, title, description, starts_at, ends_at, tz, lat, lng, geocode_status,
-      location_raw, location_name, location_type, meeting_url, cover_image_url, visibility, culture, external_rsvp_url,
+      location_raw, location_name, meeting_point, location_type, meeting_url, cover_image_url, visibility, culture, external_rsvp_url,
       luma_event_id, luma_sync_status, luma_synced_at, source_refs, raw_payload
     )
     select link.event_id, 'luma-' || luma_id, 'luma', 'approved', event.title, event.description, event.starts_at, event.ends_at,
-      event.tz, event.lat, event.lng, event.geocode_status, event.location_raw, event.location_name, event.location_type,
+      event.tz, event.lat, event.lng, event.geocode_status, event.location_raw, event.location_name, event.meeting_point, event.location_type,
       event.meeting_url, event.cover_image_url, event.visibility, event.culture, news ->> 'url', luma_id, 'pulled', now(),
       jsonb_build_array(jsonb_build_object('source', 'luma', 'event_url', news ->> 'url', 'luma_event_id', luma_id, 'calendar', insert_event.calendar)),
       news -> 'rest'
@@ -313,7 +357,7 @@ begin
   -- Approved again, the event is a new one on Luma: a fresh slug keeps late news of the old one away from it.
   update luma.event_links l
   set luma_event_id = null, create_lease = null, create_state = null, row_base = null, luma_base = null, warning = null, url = null,
-      unseen = '{}', look = false, look_tags = false,
+      unseen = '{}', maybe_told = null, maybe_state = null, look = false, look_tags = false,
       slug = left(l.slug, -12) || left(replace(gen_random_uuid()::text, '-', ''), 12)
   where l.event_id = forgotten_event_id;
   -- Its guests went with it.
@@ -387,6 +431,7 @@ begin
   if link.luma_event_id is distinct from luma_id then
     perform luma.busy(format('event %s', event.id));
   end if;
+  link := luma.recognise(link, news);
   differing := array(
     select t.field from luma.fields_told(news) t
     where coalesce(link.luma_base, '{}') ? t.field and luma.differs_there(link, news, t.field, t.value)

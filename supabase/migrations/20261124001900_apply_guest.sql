@@ -209,6 +209,9 @@ begin
   then
     -- The row was deleted here, and its guest leaves Luma, or has left.
     return 'unchanged';
+  elsif guest.luma_base = 'declined' and before.luma_base = 'declined' then
+    -- Said before: the echo of a row's deletion that has been told by now, say.
+    return 'unchanged';
   elsif luma.rsvp_status_of(guest.luma_base) is null then
     return 'status unknown';
   end if;
@@ -338,7 +341,8 @@ begin
     then
       -- Another webhook said otherwise, or Luma was told otherwise and has not shown it yet: which of the two is older?
       update luma.guests g
-      set heard_at = clock_timestamp(), look = true, luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
+      set heard_at = clock_timestamp(), look = true, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
+          luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
       where g.id = guest.id;
       perform luma.enqueue('guest', guest.id, 4, of_event_id);
       return 'to be read';

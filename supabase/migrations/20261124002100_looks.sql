@@ -19,7 +19,10 @@ begin
     link := luma.new_link(o, event);
   end if;
   state := case when event.id is null then '{"shown": false}' else luma.event_state(event) end;
-  update luma.sync_outbox s set lease_state = state, calendar = link.calendar where s.lease = o.lease;
+  update luma.sync_outbox s
+  -- Before it was read nothing is sent, so there will be nothing to doubt.
+  set lease_state = case when not look then state end, calendar = link.calendar
+  where s.lease = o.lease;
   if luma.mode() = 'live' and link.luma_event_id is null and event.id is not null then
     perform luma.allow_create(link, o.lease, state);
   end if;

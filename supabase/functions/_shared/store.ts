@@ -182,12 +182,18 @@ export function createStore(
         result_json: JSON.stringify({ ...result, calls }),
       }) === true,
 
-    /** What became of the job, or null when the lease was lost. */
-    fail: async (lease: string, failure: Failure, calls: CallRecord[]) =>
+    /** What became of the job, or null when the lease was lost. `told`: what update calls may have told Luma. */
+    fail: async (
+      lease: string,
+      failure: Failure,
+      calls: CallRecord[],
+      told: Record<string, unknown>,
+    ) =>
       await call("luma_fail", {
         lease,
         failure_json: JSON.stringify({
           ...failure,
+          told,
           // Then the event may exist, whatever came back: fetch itself repeats a call whose connection broke.
           create_called: calls.some((call) =>
             call.route === LUMA_ROUTES.createEvent

@@ -36,6 +36,8 @@ export interface Cover {
   pending: boolean;
 }
 
+const LUMA_CDN = "https://images.lumacdn.com/";
+
 /** How long to wait for another drain's upload of the same image. */
 const BUSY_WAIT_MS = 250;
 const BUSY_TRIES = 20;
@@ -78,6 +80,8 @@ async function uploadOnce(
   client: Pick<LumaClient, "createUploadUrl" | "uploadImage">,
   deps: CoverDeps,
 ): Promise<Found> {
+  // A cover that came from Luma: it is there already.
+  if (source.startsWith(LUMA_CDN)) return { url: source };
   for (let tries = 0; tries < BUSY_TRIES; tries++) {
     const begin = await deps.store.coverBegin(source);
     switch (begin.state) {

@@ -6,6 +6,7 @@
  * leaves leases that expire; nothing else has to be cleaned up.
  */
 import { createLumaClient, type LumaClient } from "../luma/client.ts";
+import type { EventChanges } from "../luma/inputs.ts";
 import type { Env } from "../env.ts";
 import type { CallRecord, Result, Store } from "../store.ts";
 import { NextRun } from "./cover.ts";
@@ -266,7 +267,16 @@ class Run {
 
   async #pushEvent(claimed: EventJob, dryRun: boolean): Promise<void> {
     const calls: CallRecord[] = [];
-    const client = this.#client(claimed, calls, dryRun);
+    // Should the answers be lost, what comes back by webhook is known to be ours.
+    const maybeTold: EventChanges = {};
+    const luma = this.#client(claimed, calls, dryRun);
+    const client: LumaClient = {
+      ...luma,
+      updateEvent: (id, changes, options) => {
+        Object.assign(maybeTold, changes);
+        return luma.updateEvent(id, changes, options);
+      },
+    };
     const { store } = this.deps;
     const { lease } = claimed;
     try {
@@ -298,7 +308,7 @@ class Run {
         return;
       }
       const failure = await toFailure(error, claimed.calendar, client);
-      await store.fail(lease, failure, calls);
+      await store.fail(lease, failure, calls, toldFields(maybeTold));
       this.summary.failed++;
       this.deps.log(`${claimed.entity} ${claimed.id}: ${failure.message}`);
     }

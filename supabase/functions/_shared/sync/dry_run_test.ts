@@ -66,12 +66,12 @@ const JOBS: [string, Partial<EventJob>, string[]][] = [
     changed: ["title", "ticket_price", "culture"],
     previous_culture: "Music",
   }, [
+    "POST /v1/calendars/event-tags/unapply",
     "POST /v1/events/update",
     "GET /v1/events/ticket-types/list",
     "POST /v1/events/ticket-types/create",
     "GET /v1/events/ticket-types/list",
     "POST /v1/events/update",
-    "POST /v1/calendars/event-tags/unapply",
   ]],
   ["an event that is hidden", { luma_event_id: "evt-1", state: null }, [
     "POST /v1/events/update",

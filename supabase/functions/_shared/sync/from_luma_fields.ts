@@ -152,12 +152,14 @@ function address(told: Told["geo_address_json"]): FieldNews | undefined {
   if (told && address === undefined && full === undefined) return undefined;
   const line = oneLine(full) || oneLine(address);
   const other = oneLine(address);
+  const { place, point } = withoutMeetingPoint(line);
   return {
     value: line || null,
     columns: {
-      location_raw: withoutMeetingPoint(line) || null,
+      location_raw: place || null,
       location_name: oneLine(told?.description) ||
         (other !== line ? other : "") || null,
+      meeting_point: point || null,
     },
   };
 }
@@ -166,9 +168,12 @@ function oneLine(text: string | null | undefined): string {
   return (text ?? "").replace(/\s+/g, " ").trim();
 }
 
-/** The meeting point has a column of its own, and would be added again with the next push. */
-function withoutMeetingPoint(line: string): string {
-  return line.replace(/ ?\(Meeting point: .*\)$|^Meeting point: .*$/, "");
+/** The meeting point has a column of its own, and is a part of the line on Luma. */
+function withoutMeetingPoint(line: string): { place: string; point: string } {
+  const [, place = line, inside, alone] =
+    /^(.*?) ?\(Meeting point: (.*)\)$|^Meeting point: (.*)$/.exec(line) ?? [];
+  const point = inside ?? alone ?? "";
+  return { place: alone === undefined ? place : "", point };
 }
 
 function meetingUrl(told: Told["meeting_url"]): FieldNews | undefined {

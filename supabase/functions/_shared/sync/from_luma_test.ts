@@ -66,6 +66,7 @@ const FIELDS = {
     columns: {
       location_raw: "Zo House, 80 Feet Road",
       location_name: null,
+      meeting_point: "roof (north)",
     },
   },
   meeting_url: {
@@ -398,7 +399,11 @@ Deno.test("what was not told is no field, and null empties", () => {
       coordinate: { value: null, columns: { lat: null, lng: null } },
       geo_address_json: {
         value: null,
-        columns: { location_raw: null, location_name: null },
+        columns: {
+          location_raw: null,
+          location_name: null,
+          meeting_point: null,
+        },
       },
       meeting_url: { value: null, columns: { meeting_url: null } },
       cover_url: { value: null, columns: { cover_image_url: null } },
@@ -472,9 +477,18 @@ Deno.test("a place may be (0, 0), or come in the deprecated strings; what is no 
 });
 
 Deno.test("an address is one line; its name and the meeting point are told apart from it", () => {
-  const field = (value: string | null, raw: string | null, name = "") => ({
+  const field = (
+    value: string | null,
+    raw: string | null,
+    name = "",
+    point = "",
+  ) => ({
     value,
-    columns: { location_raw: raw, location_name: name || null },
+    columns: {
+      location_raw: raw,
+      location_name: name || null,
+      meeting_point: point || null,
+    },
   });
   const cases: [Record<string, unknown>, unknown][] = [
     [
@@ -506,11 +520,16 @@ Deno.test("an address is one line; its name and the meeting point are told apart
     ],
     [
       { address: "Zo House (Meeting point: roof (north))" },
-      field("Zo House (Meeting point: roof (north))", "Zo House"),
+      field(
+        "Zo House (Meeting point: roof (north))",
+        "Zo House",
+        "",
+        "roof (north)",
+      ),
     ],
     [
       { address: "Meeting point: roof" },
-      field("Meeting point: roof", null),
+      field("Meeting point: roof", null, "", "roof"),
     ],
     [
       { address: "Zo House (Meeting point: roof), Bengaluru" },

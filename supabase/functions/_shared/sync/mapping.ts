@@ -33,7 +33,7 @@ const SOURCES: Record<
   name: ["title"],
   description_md: ["description"],
   start_at: ["starts_at"],
-  end_at: ["starts_at", "ends_at"],
+  end_at: ["ends_at"],
   timezone: ["tz"],
   coordinate: ["lat", "lng"],
   geo_address_json: [
@@ -96,16 +96,19 @@ export function toLumaEvent(state: EventState): LumaEventFields {
 
 /**
  * Those fields that the changed columns (null: all) are part of. A place can be changed but not taken away:
- * Luma's update knows no null for it (OpenAPI, /v1/events/update).
+ * Luma's update knows no null for it (OpenAPI, /v1/events/update). `isOpenEnded`: the row has no end, so it moves
+ * with the start; one that was set stays as it is on Luma, where a host may have moved it.
  */
 export function pickChanged(
   { fields, warnings }: LumaEventFields,
   changed: readonly string[] | null,
+  isOpenEnded = false,
 ): { changes: EventChanges; warnings: string[] } {
   const touched = (columns: readonly string[]) =>
     changed === null || columns.some((column) => changed.includes(column));
-  const picked = Object.entries(SOURCES).filter(([, columns]) =>
-    touched(columns)
+  const picked = Object.entries(SOURCES).filter(([field, columns]) =>
+    touched(columns) ||
+    (field === "end_at" && isOpenEnded && touched(SOURCES.start_at))
   ).map(([field]) => field as keyof typeof SOURCES);
   const changes = EventChanges.parse(
     Object.fromEntries(picked.map((field) => [field, fields[field]])),

@@ -20,7 +20,7 @@ const CHANGED_ALONE: [keyof EventState, (keyof typeof FIELDS)[]][] = [
   ["shown", ["visibility"]],
   ["title", ["name"]],
   ["description", ["description_md"]],
-  ["starts_at", ["start_at", "end_at"]],
+  ["starts_at", ["start_at"]],
   ["ends_at", ["end_at"]],
   ["tz", ["timezone"]],
   ["lat", ["coordinate"]],
@@ -50,6 +50,12 @@ Deno.test("a change of one column sends the fields made of it and no others", ()
     const wanted = Object.fromEntries(fields.map((f) => [f, FIELDS[f]]));
     assertEquals<unknown>(changes, wanted, column);
   }
+});
+
+Deno.test("an open end moves with the start", () => {
+  const open = toLumaEvent(stateWith({ ends_at: null }));
+  const { changes } = pickChanged(open, ["starts_at"], true);
+  assertEquals(Object.keys(changes), ["start_at", "end_at"]);
 });
 
 Deno.test("every column of a row reaches Luma: as a field, by the ticket, by the cover, or as the tag", () => {

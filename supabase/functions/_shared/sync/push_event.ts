@@ -4,7 +4,7 @@
  *   1. find    the Luma event: linked, or created by an earlier attempt whose answer was lost (by its slug)
  *   2. create  it under the stored slug, or update the fields that changed
  *   3. ticket  for a paid event, which stays private until it has one
- *   4. tag
+ *   4. tag, which is changed before an update
  *
  * May be killed between any two lines: the next attempt finds what there is, and every step says how things
  * should be, so that repeating it changes nothing.
@@ -195,7 +195,8 @@ async function update(
   const has = (test: (changed: readonly string[]) => boolean) =>
     changed === null || test(changed);
   const mapped = mapping.toLumaEvent(state);
-  const picked = mapping.pickChanged(mapped, changed);
+  const isOpenEnded = state.ends_at === null;
+  const picked = mapping.pickChanged(mapped, changed, isOpenEnded);
   const price = await priceOrHide(id, state, deps);
   const reprice = changed === null
     // A first push that was cut short may have left a paid ticket on what is free now.
@@ -206,6 +207,15 @@ async function update(
     : NO_COVER;
   const changes: EventChanges = { ...picked.changes };
   if (cover.url && cover.url !== job.luma_cover) changes.cover_url = cover.url;
+  // First, so that the webhook of the update shows the new tag already.
+  const tagWarnings = has((fields) => fields.includes("culture"))
+    ? await ensureTag(
+      deps.client,
+      id,
+      tagOf(job, state),
+      job.previous_culture,
+    )
+    : [];
   // An event that becomes a paid one is closed until it has its ticket.
   const closed = reprice && price !== null;
   const first = closed
@@ -222,14 +232,6 @@ async function update(
     changes.visibility = mapped.fields.visibility;
     await deps.client.updateEvent(id, { visibility: changes.visibility });
   }
-  const tagWarnings = has((fields) => fields.includes("culture"))
-    ? await ensureTag(
-      deps.client,
-      id,
-      tagOf(job, state),
-      job.previous_culture,
-    )
-    : [];
   return done(id, changes, [
     ...picked.warnings,
     ...cover.warnings,
