@@ -108,6 +108,9 @@ begin
       luma_synced_at = now()
   from luma.event_links l
   where e.id = o.entity_id and l.event_id = e.id;
+  if (result ->> 'look')::boolean then
+    perform luma.request_look(o.entity_id, tags => true);
+  end if;
   -- It takes guests from now on, or again, or for longer: RSVPs may have waited for that.
   if (agreed ->> 'shown')::boolean
     and luma.changed_fields(agreed, before) && '{shown,starts_at,ends_at}'

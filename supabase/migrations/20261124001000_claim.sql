@@ -40,9 +40,11 @@ create or replace function luma.doubt(o luma.sync_outbox)
 returns void language sql set search_path = ''
 begin atomic
   -- What was being sent may have arrived. If the row goes back to what was agreed on before, that has to count
-  -- as a change, so it leaves the base; visibility with it, because a push may close an event for a while.
+  -- as a change, so it leaves the base; visibility with it if the push may have closed the event for a while.
   update luma.event_links l
-  set row_base = l.row_base - (luma.changed_fields((o).lease_state, l.row_base) || 'visibility'::text)
+  set row_base = l.row_base - luma.changed_fields((o).lease_state, l.row_base) - case
+    when luma.changed_fields((o).lease_state, l.row_base) && '{shown,is_ticketed,category,ticket_price,ticket_currency}'
+    then '{visibility}'::text[] else '{}' end
   where (o).entity = 'event' and l.event_id = (o).entity_id and l.row_base is not null and (o).lease_state is not null;
   update luma.guests g
   set in_doubt = true, row_base = null, lease = null

@@ -73,6 +73,12 @@ return one is not distinct from other
 comment on function luma.is_same(text, jsonb, jsonb) is
   'True when the other value of a field can be what became of the one on Luma.';
 
+create or replace function luma.is_early(link luma.event_links, field text, value jsonb)
+returns boolean language sql immutable set search_path = ''
+return field = 'culture' and value = 'null' and field = any ((link).unseen) and (link).heard_at is null;
+comment on function luma.is_early(luma.event_links, text, jsonb) is
+  'True for the missing tag of an event that has just been made: a tag is put on after that, so the first news has none.';
+
 create or replace function luma.differs_there(link luma.event_links, news jsonb, field text, value jsonb)
 returns boolean language sql immutable set search_path = ''
 return case
@@ -80,8 +86,7 @@ return case
   when field <> all ((link).unseen) then true
   -- Seen for the first time since Luma was told: its own form of what it was told is no change.
   when luma.is_same(field, (link).luma_base -> field, value) then false
-  -- A tag is put on after the event is made, so news from before it has none.
-  when field = 'culture' and value = 'null' then false
+  when luma.is_early(link, field, value) then false
   -- An address is resolved. Who moves the event moves its coordinates too.
   when field = 'geo_address_json' then
     not coalesce((link).luma_base -> 'coordinate' = nullif(news #> '{fields,coordinate,value}', 'null'), false)
@@ -257,7 +262,7 @@ begin
   -- Everything told is what Luma was seen to hold.
   select base || coalesce(jsonb_object_agg(t.field, t.value), '{}') into base
   from luma.fields_told(news) t
-  where not (t.field = 'culture' and t.value = 'null' and t.field = any (link.unseen));
+  where not luma.is_early(link, t.field, t.value);
   changes := changes || luma.location_type_of(event, changes);
   changes := changes || luma.details_told(event, link, news);
   agreed := agreed || array(select jsonb_object_keys(changes));
@@ -274,7 +279,7 @@ begin
   set luma_base = base, row_base = link.row_base, url = coalesce(news ->> 'url', l.url),
       unseen = array(
         select u from unnest(link.unseen) u
-        where u not in (select t.field from luma.fields_told(news) t where not (t.field = 'culture' and t.value = 'null'))
+        where u not in (select t.field from luma.fields_told(news) t where not luma.is_early(link, t.field, t.value))
       ),
       maybe_told = null, maybe_state = null,
       heard_at = case when is_read then l.heard_at else clock_timestamp() end,
@@ -432,6 +437,9 @@ begin
     perform luma.busy(format('event %s', event.id));
   end if;
   link := luma.recognise(link, news);
+  if is_read then
+    link.heard_at := coalesce(link.heard_at, clock_timestamp());
+  end if;
   differing := array(
     select t.field from luma.fields_told(news) t
     where coalesce(link.luma_base, '{}') ? t.field and luma.differs_there(link, news, t.field, t.value)

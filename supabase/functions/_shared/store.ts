@@ -37,6 +37,8 @@ export interface Result {
   pending?: string[];
   /** What of the row could not be shown as it is, for an admin. */
   warning?: string | null;
+  /** The event was there already, so it has to be read: a host may have edited it since. */
+  look?: boolean;
 }
 
 /** What luma_fail() takes; the database decides what becomes of the job (luma.sort_failure). */

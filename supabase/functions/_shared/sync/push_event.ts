@@ -55,7 +55,10 @@ interface Found {
 async function find(job: EventJob, deps: PushDeps): Promise<Found> {
   const { slug, luma_event_id: id, luma_cover: cover } = job;
   if (id !== null || !job.maybe_created) {
-    return { slug, id, created: false, cover };
+    // Linked by its webhook, while nothing was agreed on yet: what our own create call has made.
+    const created = id !== null && job.changed === null && job.maybe_created &&
+      job.create_matches;
+    return { slug, id, created, cover };
   }
   return { ...await lookUp(job, slug, deps), created: job.create_matches };
 }
@@ -151,11 +154,13 @@ async function adopt(
     ...(cover.url && { cover_url: cover.url }),
     ...completed.sent,
   };
-  return done(id, sent, [
+  const result = done(id, sent, [
     ...warnings,
     ...cover.warnings,
     ...textOf(completed),
   ], cover);
+  // Between that attempt and this one a host may have edited it.
+  return { ...result, look: true };
 }
 
 /** A new event is told only what there is to say. */
