@@ -16,6 +16,7 @@ alter table luma.event_links
   add column if not exists maybe_told jsonb,
   add column if not exists maybe_state jsonb,
   add column if not exists heard_at timestamptz,
+  add column if not exists tags_heard boolean not null default false,
   add column if not exists look boolean not null default false,
   add column if not exists look_tags boolean not null default false,
   add column if not exists external_count integer not null default 0;
@@ -27,6 +28,8 @@ comment on column luma.event_links.maybe_told is
   'What an update call told whose answer was lost, in the form of luma_base: should it be heard from Luma, it was ours.';
 comment on column luma.event_links.maybe_state is 'luma.event_state() of the row at that call.';
 comment on column luma.event_links.heard_at is 'When the last webhook about this event came.';
+comment on column luma.event_links.tags_heard is
+  'Luma has told the event''s tags: the first time it may have been before ours was put on.';
 comment on column luma.event_links.look is 'The event has to be read from Luma: webhooks may have crossed, or have told only a part.';
 comment on column luma.event_links.look_tags is 'So do its tags, which only a list tells.';
 comment on column luma.event_links.external_count is

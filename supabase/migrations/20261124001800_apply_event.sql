@@ -75,7 +75,7 @@ comment on function luma.is_same(text, jsonb, jsonb) is
 
 create or replace function luma.is_early(link luma.event_links, field text, value jsonb)
 returns boolean language sql immutable set search_path = ''
-return field = 'culture' and value = 'null' and field = any ((link).unseen) and (link).heard_at is null;
+return field = 'culture' and value = 'null' and field = any ((link).unseen) and not (link).tags_heard;
 comment on function luma.is_early(luma.event_links, text, jsonb) is
   'True for the missing tag of an event that has just been made: a tag is put on after that, so the first news has none.';
 
@@ -281,8 +281,8 @@ begin
         select u from unnest(link.unseen) u
         where u not in (select t.field from luma.fields_told(news) t where not luma.is_early(link, t.field, t.value))
       ),
-      maybe_told = null, maybe_state = null,
-      heard_at = case when is_read then l.heard_at else clock_timestamp() end,
+      maybe_told = nullif(l.maybe_told - array(select t.field from luma.fields_told(news) t), '{}'),
+      heard_at = case when is_read then l.heard_at else clock_timestamp() end, tags_heard = l.tags_heard or news ? 'tags',
       look = l.look and not is_read, look_tags = l.look_tags and not news ? 'tags',
       synced_at = now()
   where l.event_id = event.id;
@@ -362,7 +362,7 @@ begin
   -- Approved again, the event is a new one on Luma: a fresh slug keeps late news of the old one away from it.
   update luma.event_links l
   set luma_event_id = null, create_lease = null, create_state = null, row_base = null, luma_base = null, warning = null, url = null,
-      unseen = '{}', maybe_told = null, maybe_state = null, look = false, look_tags = false,
+      unseen = '{}', maybe_told = null, maybe_state = null, tags_heard = false, look = false, look_tags = false,
       slug = left(l.slug, -12) || left(replace(gen_random_uuid()::text, '-', ''), 12)
   where l.event_id = forgotten_event_id;
   -- Its guests went with it.
@@ -437,9 +437,8 @@ begin
     perform luma.busy(format('event %s', event.id));
   end if;
   link := luma.recognise(link, news);
-  if is_read then
-    link.heard_at := coalesce(link.heard_at, clock_timestamp());
-  end if;
+  -- What was asked for just now is no news of before.
+  link.tags_heard := link.tags_heard or is_read;
   differing := array(
     select t.field from luma.fields_told(news) t
     where coalesce(link.luma_base, '{}') ? t.field and luma.differs_there(link, news, t.field, t.value)

@@ -4,7 +4,7 @@ import { seededRandom } from "../../scripts/luma-simulator/ids.ts";
 import { hostEvent, lumaTest, settle } from "./luma_side.ts";
 import { insertEvent, insertUsers, one, type Stack, until } from "./testing.ts";
 
-const SEED = Number(Deno.env.get("PING_PONG_SEED") ?? Date.now() % 1_000_000);
+const SEED = Number(Deno.env.get("PING_PONG_SEED") ?? 1);
 const SECONDS = 60;
 const PAUSE_MS = 100;
 const GUEST_STATUSES = [
