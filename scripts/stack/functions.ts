@@ -153,6 +153,8 @@ class ProcessHost implements FunctionHost {
     const log = this.#logs.get(name) ?? new OutputLog();
     this.#logs.set(name, log);
     const port = freePort();
+    // What Deno.serve says. That the port answers is not enough: another program may have taken it meanwhile.
+    let isListening = false;
     const process = await spawnWatched(Deno.execPath(), {
       args: [
         ...[
@@ -175,7 +177,10 @@ class ProcessHost implements FunctionHost {
       },
       watchdog,
       log,
-      onOutput: (text) => onOutput?.(name, text),
+      onOutput: (text) => {
+        isListening ||= text.includes(`:${port}`);
+        onOutput?.(name, text);
+      },
     });
     this.#pids.set(name, process.pid);
     let hasEnded = false;
@@ -185,7 +190,12 @@ class ProcessHost implements FunctionHost {
       this.#pids.delete(name);
       this.#running.delete(name);
     });
-    if (await waitForPort(port, () => hasEnded)) return { process, port };
+    while (!isListening && !hasEnded) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    if (isListening && await waitForPort(port, () => hasEnded)) {
+      return { process, port };
+    }
     throw new Error(
       `The function ${name} did not start. It said:\n${log.lastLines(15)}`,
     );
