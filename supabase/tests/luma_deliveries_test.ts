@@ -186,7 +186,7 @@ lumaTest(
       0,
     );
     assertEquals(
-      await outcomes(stack),
+      (await outcomes(stack)).toSorted(),
       [
         "event.created stored",
         "calendar.event.added stored",
