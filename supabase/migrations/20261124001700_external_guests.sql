@@ -32,7 +32,7 @@ comment on view luma.external_guests is
 create or replace function luma.add_external_guests()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  -- Whoever writes the column has the row's lock, and luma.count_external_guests() takes it first: so this reads
+  -- Whoever writes the column has the row's lock, and luma.add_to_count() takes it first: so this reads
   -- the number that goes with the row.
   new.current_rsvp_count := new.current_rsvp_count
     + coalesce((select l.external_count from luma.event_links l where l.event_id = new.id), 0);

@@ -67,9 +67,6 @@ returns void language plpgsql set search_path = '' as $$
 declare
   n public.event_rsvps := jsonb_populate_record(rsvp, changes);
 begin
-  if changes = '{}' then
-    return;
-  end if;
   perform set_config('luma.applying', 'on', true);
   update public.event_rsvps r
   set status = n.status, rsvp_type = n.rsvp_type, checked_in = n.checked_in, checked_in_at = n.checked_in_at,

@@ -1,6 +1,6 @@
 -- Receiving: a delivery is stored, and applied in the same transaction if that can be done at once. What cannot
--- (the app is writing the row, a call of ours is under way, a defect) stays in the inbox and is applied by the next
--- claim of a drain. A delivery is never in the way of another.
+-- (the app is writing the row, a call of ours is under way, a defect) stays in the inbox and is applied by a drain, in
+-- luma_apply_deliveries(). A delivery is never in the way of another.
 
 create or replace function luma.apply_news(calendar text, news jsonb, sent_at timestamptz)
 returns text language plpgsql set search_path = '' as $$
@@ -205,6 +205,6 @@ begin
 end
 $$;
 comment on function public.luma_read_delivery(text, text) is
-  'luma-drain: what it reads in a delivery of luma_claim() that could not be read before; news_json as luma_receive_webhook() takes it.';
+  'luma-drain: what it reads in a delivery of luma_apply_deliveries() that could not be read before; news_json as luma_receive_webhook() takes it.';
 
 select luma.restrict_access();
