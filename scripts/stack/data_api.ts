@@ -29,6 +29,7 @@ export async function startDataApi(
       "run",
       "-A",
       "--no-lock",
+      "--node-modules-dir=manual",
       new URL("./data_api_server.ts", import.meta.url).href,
     ],
     env: { DATA_API: JSON.stringify({ ...options, port }), NO_COLOR: "1" },
