@@ -13,7 +13,7 @@ import {
   type SimulatorOptions,
   startSimulator,
 } from "../luma-simulator/mod.ts";
-import { startDataApi } from "./data_api.ts";
+import { launchDataApi } from "./data_api.ts";
 import {
   applyMigrations,
   applySeed,
@@ -129,6 +129,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   const simulator = await startLuma(options.simulator);
   undo.defer(() => simulator?.stop());
+  // Loads while the database is made.
+  const dataApi = options.dataApi === false
+    ? undefined
+    : await launchDataApi(watchdog);
+  undo.defer(() => dataApi?.stop());
   const { server, sql, admin } = await startDatabase(
     options,
     root,
@@ -136,20 +141,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     undo,
   );
 
-  const startingDataApi = options.dataApi === false ? undefined : startDataApi({
-    watchdog,
-    databaseUrl: databaseUrl(server.port, "authenticator"),
-    ...keys,
-  });
-  // Seen below; without this a failure while the migrations run would end the process.
-  startingDataApi?.catch(() => {});
-  undo.defer(async () =>
-    (await startingDataApi?.catch(() => undefined))?.stop()
-  );
   await fillDatabase(options, root, sql);
   await setVaultSecret(sql, "luma_functions_url", functionsUrl);
   await setVaultSecret(sql, "luma_sync_secret", keys.syncSecret);
-  targets.dataApiUrl = (await startingDataApi)?.url;
+  targets.dataApiUrl = await dataApi?.serve({
+    databaseUrl: databaseUrl(server.port, "authenticator"),
+    ...keys,
+  });
 
   const secrets = simulator && options.webhooks
     ? await subscribeWebhooks(simulator, functionsUrl, CALENDAR_KEYS)
