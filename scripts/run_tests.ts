@@ -66,7 +66,8 @@ for (const { name, args } of CHECKS) {
 }
 console.log("\n== tests");
 const templates = await startWatchdog();
-const tests = await run(["test", "-A", "--parallel", ...rest], {
+// The types are checked already.
+const tests = await run(["test", "-A", "--no-check", "--parallel", ...rest], {
   // Two at a time: each has a Postgres and functions of its own, and some measure time.
   DENO_JOBS: "2",
   LUMA_STACK_TEMPLATES: templates.folder,
