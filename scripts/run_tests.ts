@@ -7,6 +7,8 @@
  *   anything else                   goes to `deno test` (files, --filter …)
  */
 
+import { startWatchdog } from "./stack/watchdog.ts";
+
 interface Step {
   name: string;
   args: string[];
@@ -63,11 +65,15 @@ for (const { name, args } of CHECKS) {
   ok ? passed++ : failed++;
 }
 console.log("\n== tests");
-const tests = await run(["test", "-A", "--parallel", ...rest], {
+const templates = await startWatchdog();
+// The types are checked already.
+const tests = await run(["test", "-A", "--no-check", "--parallel", ...rest], {
   // Two at a time: each has a Postgres and functions of its own, and some measure time.
   DENO_JOBS: "2",
+  LUMA_STACK_TEMPLATES: templates.folder,
   ...env,
 });
+await templates.stop();
 const counted = counts(tests.output);
 passed += counted?.passed ?? 0;
 failed += counted?.failed ?? 0;

@@ -1,7 +1,7 @@
 /**
  * The Data API's process: @supabase/lite in front of the stack's Postgres, connected as `authenticator`
- * like the hosted one. Reads a JSON line {databaseUrl, port, secretKey, publishableKey} from the
- * environment variable DATA_API.
+ * like the hosted one. Reads JSON {databaseUrl, port, secretKey, publishableKey} from its standard input, which
+ * comes when the database is ready.
  */
 import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
@@ -11,7 +11,7 @@ const { databaseUrl, port, secretKey, publishableKey }: {
   port: number;
   secretKey: string;
   publishableKey: string;
-} = JSON.parse(Deno.env.get("DATA_API") ?? "null");
+} = await new Response(Deno.stdin.readable).json();
 
 const roles: Record<string, { type: "secret" | "publishable"; role: string }> =
   {

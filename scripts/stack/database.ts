@@ -1,6 +1,7 @@
 /** Makes the empty database look like a new Supabase project, and applies the project's migrations. */
 import postgres from "postgres";
 import { exists } from "./postgres_binaries.ts";
+import { extensionFiles } from "./postgres_files.ts";
 
 /** Where and as whom to connect; `role` without a password, because the stack's Postgres asks for none. */
 export function databaseUrl(port: number, role: string): string {
@@ -30,9 +31,22 @@ export function connect(
 export async function createSupabaseProject(
   admin: postgres.Sql,
 ): Promise<void> {
-  await admin.unsafe(
-    await Deno.readTextFile(new URL("./roles.sql", import.meta.url)),
-  );
+  await admin.unsafe(await Deno.readTextFile(ROLES));
+}
+
+const ROLES = new URL("./roles.sql", import.meta.url);
+
+/** The files that say what is in a new project's database; `root` undefined: before its first migration. */
+export async function databaseSources(
+  root: string | undefined,
+): Promise<(string | URL)[]> {
+  const folder = `${root}/supabase/migrations`;
+  const migrations = root === undefined ? [] : await migrationFiles(folder);
+  return [
+    ROLES,
+    ...await extensionFiles(),
+    ...migrations.map((file) => `${folder}/${file}`),
+  ];
 }
 
 /**

@@ -161,6 +161,8 @@ class ProcessHost implements FunctionHost {
           "run",
           "--no-prompt",
           "--no-lock",
+          // It is made when we start; else each process looks it through, one after the other.
+          "--node-modules-dir=manual",
           "--allow-net",
           "--allow-env",
           `--allow-read=${root}`,

@@ -13,21 +13,16 @@ import {
   type SimulatorOptions,
   startSimulator,
 } from "../luma-simulator/mod.ts";
-import { startDataApi } from "./data_api.ts";
-import {
-  applyMigrations,
-  applySeed,
-  connect,
-  createSupabaseProject,
-  databaseUrl,
-  setVaultSecret,
-} from "./database.ts";
+import { launchDataApi } from "./data_api.ts";
+import { applySeed, databaseUrl, setVaultSecret } from "./database.ts";
 import { createFunctionHost, type FunctionHost } from "./functions.ts";
 import { type GatewayTargets, startGateway } from "./gateway.ts";
 import { holdPgCron, startPgCron } from "./pg_cron.ts";
 import { startPgNet, type Worker } from "./pg_net.ts";
-import { type PostgresServer, startPostgres } from "./postgres_server.ts";
-import { startWatchdog, type Watchdog } from "./watchdog.ts";
+import { findPostgres } from "./postgres_binaries.ts";
+import type { PostgresServer } from "./postgres_server.ts";
+import { startDatabase } from "./start_database.ts";
+import { startWatchdog } from "./watchdog.ts";
 import { subscribeWebhooks } from "./webhooks.ts";
 
 export interface StackOptions {
@@ -53,6 +48,8 @@ export interface StackOptions {
   cron?: boolean;
   /** Send what pg_net queues. Default true. */
   net?: boolean;
+  /** A folder of databases to copy instead of making one. Default: LUMA_STACK_TEMPLATES; "" for none. */
+  templates?: string;
   /** Called with lines worth showing: the functions' output, trouble of the workers. */
   log?: (line: string) => void;
 }
@@ -129,27 +126,27 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   const simulator = await startLuma(options.simulator);
   undo.defer(() => simulator?.stop());
-  const { server, sql, admin } = await startDatabase(
-    options,
-    root,
-    watchdog,
-    undo,
+  // Loads while the database is made.
+  const dataApi = options.dataApi === false
+    ? undefined
+    : await launchDataApi(watchdog);
+  undo.defer(() => dataApi?.stop());
+  const { migrate = true, seed = true } = options;
+  const { server, sql, admin } = undo.use(
+    await startDatabase({
+      binaries: await findPostgres(root, options.postgres),
+      watchdog,
+      migrationsOf: migrate ? root : undefined,
+      templates: options.templates ?? Deno.env.get("LUMA_STACK_TEMPLATES"),
+    }),
   );
-
-  const startingDataApi = options.dataApi === false ? undefined : startDataApi({
-    watchdog,
+  if (migrate && seed) await applySeed(sql, root);
+  await setVaultSecret(sql, "luma_functions_url", functionsUrl);
+  await setVaultSecret(sql, "luma_sync_secret", keys.syncSecret);
+  targets.dataApiUrl = await dataApi?.serve({
     databaseUrl: databaseUrl(server.port, "authenticator"),
     ...keys,
   });
-  // Seen below; without this a failure while the migrations run would end the process.
-  startingDataApi?.catch(() => {});
-  undo.defer(async () =>
-    (await startingDataApi?.catch(() => undefined))?.stop()
-  );
-  await fillDatabase(options, root, sql);
-  await setVaultSecret(sql, "luma_functions_url", functionsUrl);
-  await setVaultSecret(sql, "luma_sync_secret", keys.syncSecret);
-  targets.dataApiUrl = (await startingDataApi)?.url;
 
   const secrets = simulator && options.webhooks
     ? await subscribeWebhooks(simulator, functionsUrl, CALENDAR_KEYS)
@@ -211,26 +208,6 @@ async function startLuma(
   return await startSimulator(typeof options === "object" ? options : {});
 }
 
-async function startDatabase(
-  options: StackOptions,
-  root: string,
-  watchdog: Watchdog,
-  undo: AsyncDisposableStack,
-): Promise<{ server: PostgresServer; sql: postgres.Sql; admin: postgres.Sql }> {
-  const server = await startPostgres({
-    root,
-    watchdog,
-    postgres: options.postgres,
-  });
-  undo.defer(() => server.stop());
-  const admin = connect(databaseUrl(server.port, "supabase_admin"));
-  undo.defer(() => admin.end({ timeout: 1 }));
-  const sql = connect(databaseUrl(server.port, "postgres"));
-  undo.defer(() => sql.end({ timeout: 1 }));
-  await createSupabaseProject(admin);
-  return { server, sql, admin };
-}
-
 type Keys = Pick<Stack, "secretKey" | "publishableKey" | "syncSecret">;
 
 function makeKeys(): Keys {
@@ -269,16 +246,6 @@ function functionEnvironment(
 function linesTo(log: StackOptions["log"]) {
   return (name: string, text: string) =>
     text.trimEnd().split("\n").forEach((line) => log?.(`${name}: ${line}`));
-}
-
-async function fillDatabase(
-  { migrate = true, seed = true }: StackOptions,
-  root: string,
-  sql: postgres.Sql,
-): Promise<void> {
-  if (!migrate) return;
-  await applyMigrations(sql, root);
-  if (seed) await applySeed(sql, root);
 }
 
 async function startWorkers(

@@ -87,6 +87,15 @@ async function relocate(
   return `${target}${bin}`;
 }
 
+/** The stand-in extensions. */
+export async function extensionFiles(): Promise<URL[]> {
+  const names = await Array.fromAsync(
+    Deno.readDir(EXTENSIONS),
+    ({ name }) => name,
+  );
+  return names.sort().map((name) => new URL(name, EXTENSIONS));
+}
+
 async function copyExtensions(
   target: string,
   isWanted: (name: string) => boolean,

@@ -1,5 +1,5 @@
-/** One Postgres of the stack's own: a fresh cluster in the temporary folder, on a free port. */
-import { findPostgres, type PostgresBinaries } from "./postgres_binaries.ts";
+/** One Postgres of the stack's own: a cluster in the temporary folder, on a free port. */
+import type { PostgresBinaries } from "./postgres_binaries.ts";
 import { type PostgresFiles, preparePostgres } from "./postgres_files.ts";
 import {
   freePort,
@@ -13,6 +13,7 @@ export interface PostgresServer {
   readonly port: number;
   readonly pid: number;
   readonly binaries: PostgresBinaries;
+  readonly cluster: Cluster;
   /** What Postgres wrote, its last 200,000 characters. */
   readonly log: string;
   start(): Promise<void>;
@@ -20,11 +21,21 @@ export interface PostgresServer {
   stop(signal?: "SIGINT" | "SIGQUIT"): Promise<void>;
 }
 
+/** A data folder and the programs for it. */
+export interface Cluster {
+  readonly files: PostgresFiles;
+  readonly data: string;
+}
+
 export interface PostgresOptions {
-  root: string;
+  binaries: PostgresBinaries;
   watchdog: Watchdog;
-  /** See findPostgres(). */
-  postgres?: string;
+  /** Where the cluster is made. Default: the watchdog's folder. */
+  folder?: string;
+  /** One that is shut down, to copy. Default: initdb makes a new one. */
+  template?: Cluster;
+  /** More settings for postgresql.conf. */
+  settings?: Record<string, string>;
 }
 
 interface Owner {
@@ -39,17 +50,13 @@ const START_ATTEMPTS_MAX = 3;
  * from this machine need no password. Throws with Postgres's last lines when it does not come up.
  */
 export async function startPostgres(
-  { root, watchdog, postgres }: PostgresOptions,
+  { binaries, watchdog, folder = watchdog.folder, template, settings }:
+    PostgresOptions,
 ): Promise<PostgresServer> {
-  const binaries = await findPostgres(root, postgres);
   const owner = await ownerOfPostgres();
-  const data = `${watchdog.folder}/data`;
-  await Deno.mkdir(data, { mode: 0o700 });
-  if (owner.uid !== undefined) {
-    await Deno.chown(data, owner.uid, owner.gid ?? null);
-  }
-  const files = await preparePostgres(binaries, watchdog.folder, owner.uid);
-  await initialise(files, data, owner);
+  const cluster = template
+    ? await copyCluster(template, folder)
+    : await makeCluster(binaries, folder, owner);
 
   const log = new OutputLog();
   let port = freePort();
@@ -57,7 +64,15 @@ export async function startPostgres(
   const start = async () => {
     for (let attempt = 1; !process; attempt++) {
       const said = new OutputLog();
-      process = await launch({ files, data, owner, port, watchdog, log, said });
+      process = await launch({
+        cluster,
+        settings,
+        owner,
+        port,
+        watchdog,
+        log,
+        said,
+      });
       if (process) return;
       if (
         !said.text.includes("could not bind") || attempt === START_ATTEMPTS_MAX
@@ -74,6 +89,7 @@ export async function startPostgres(
   await start();
   return {
     binaries,
+    cluster,
     get port() {
       return port;
     },
@@ -107,42 +123,64 @@ async function ownerOfPostgres(): Promise<Owner> {
   return { uid: await id("-u"), gid: await id("-g") };
 }
 
+async function makeCluster(
+  binaries: PostgresBinaries,
+  folder: string,
+  owner: Owner,
+): Promise<Cluster> {
+  const data = `${folder}/data`;
+  await Deno.mkdir(data, { mode: 0o700 });
+  if (owner.uid !== undefined) {
+    await Deno.chown(data, owner.uid, owner.gid ?? null);
+  }
+  const files = await preparePostgres(binaries, folder, owner.uid);
+  await initialise(files, data, owner);
+  return { files, data };
+}
+
+async function copyCluster(
+  { files, data: source }: Cluster,
+  folder: string,
+): Promise<Cluster> {
+  const data = `${folder}/data`;
+  // Not by Deno: owners and modes have to be the same, and where the file system can share blocks it does.
+  await run("cp", { args: ["-a", source, data] });
+  return { files, data };
+}
+
 async function initialise(
   files: PostgresFiles,
   data: string,
   owner: Owner,
 ): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(
-    `${files.bin}/initdb`,
-    {
-      args: [
-        ...[
-          "--pgdata",
-          data,
-          "--username",
-          "supabase_admin",
-          "--auth",
-          "trust",
-        ],
-        ...[
-          "--encoding",
-          "UTF8",
-          "--locale",
-          "C.UTF-8",
-          "--no-sync",
-          "--no-instructions",
-        ],
-      ],
-      // The user of Postgres may not read the folder we were started in.
-      cwd: data,
-      env: { TZ: "UTC" },
-      ...owner,
-    },
-  ).output();
+  await run(`${files.bin}/initdb`, {
+    args: [
+      ...["--pgdata", data],
+      ...["--username", "supabase_admin", "--auth", "trust"],
+      ...["--encoding", "UTF8", "--locale", "C.UTF-8"],
+      // Small, because a template's are copied for each stack.
+      ...["--wal-segsize", "1"],
+      ...["--no-sync", "--no-instructions"],
+    ],
+    // The user of Postgres may not read the folder we were started in.
+    cwd: data,
+    env: { TZ: "UTC" },
+    ...owner,
+  });
+}
+
+async function run(
+  program: string,
+  options: Deno.CommandOptions & { args: string[] },
+): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(program, options)
+    .output();
   if (success) return;
   const said = new TextDecoder().decode(stdout) +
     new TextDecoder().decode(stderr);
-  throw new Error(`initdb failed in "${data}". It said:\n${said.trim()}`);
+  throw new Error(
+    `"${program} ${options.args.join(" ")}" failed. It said:\n${said.trim()}`,
+  );
 }
 
 /**
@@ -150,9 +188,9 @@ async function initialise(
  * `said` gets what this start says, `log` what the program says for as long as it lives.
  */
 async function launch(
-  { files, data, owner, port, watchdog, log, said }: {
-    files: PostgresFiles;
-    data: string;
+  { cluster: { files, data }, settings, owner, port, watchdog, log, said }: {
+    cluster: Cluster;
+    settings?: Record<string, string>;
     owner: Owner;
     port: number;
     watchdog: Watchdog;
@@ -160,7 +198,7 @@ async function launch(
     said: OutputLog;
   },
 ): Promise<WatchedProcess | undefined> {
-  const settings: Record<string, string> = {
+  const allSettings: Record<string, string> = {
     listen_addresses: "127.0.0.1",
     port: String(port),
     // No socket: the path of a temporary folder can be longer than a socket's name may be.
@@ -175,13 +213,14 @@ async function launch(
     timezone: "UTC",
     log_timezone: "UTC",
     ...files.settings,
+    ...settings,
   };
   const { promise: isReady, resolve } = Promise.withResolvers<boolean>();
   const process = await spawnWatched(`${files.bin}/postgres`, {
     args: [
       "-D",
       data,
-      ...Object.entries(settings).flatMap((
+      ...Object.entries(allSettings).flatMap((
         [name, value],
       ) => ["-c", `${name}=${value}`]),
     ],

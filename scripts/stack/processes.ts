@@ -23,6 +23,8 @@ export class OutputLog {
 export interface WatchedProcess {
   readonly pid: number;
   readonly status: Promise<Deno.CommandStatus>;
+  /** Gives a program with `hasInput` its whole input. */
+  write(text: string): Promise<void>;
   /** Sends `signal` and waits for the end; returns at once when it has ended already. */
   end(signal: Deno.Signal): Promise<void>;
 }
@@ -32,6 +34,8 @@ export interface SpawnOptions
   watchdog: Watchdog;
   /** What the watchdog sends when this process goes away first. */
   endSignal?: EndSignal;
+  /** The program reads what write() gives it. Default false: nothing. */
+  hasInput?: boolean;
   log: OutputLog;
   /** Called with each piece of the output, for those who wait for a line in it. */
   onOutput?: (text: string) => void;
@@ -40,11 +44,12 @@ export interface SpawnOptions
 /** Starts a program that dies with the stack. Its output goes to `options.log`. */
 export async function spawnWatched(
   command: string,
-  { watchdog, endSignal, log, onOutput, ...options }: SpawnOptions,
+  { watchdog, endSignal, hasInput = false, log, onOutput, ...options }:
+    SpawnOptions,
 ): Promise<WatchedProcess> {
   const child = new Deno.Command(command, {
     ...options,
-    stdin: "null",
+    stdin: hasInput ? "piped" : "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -55,6 +60,7 @@ export async function spawnWatched(
       onOutput?.(text);
     }
   };
+  const input = hasInput ? child.stdin.getWriter() : undefined;
   const drained = Promise.all([keep(child.stdout), keep(child.stderr)]);
   let running = true;
   const status = child.status.then(async (status) => {
@@ -62,11 +68,16 @@ export async function spawnWatched(
     // Before anything else can get the same pid.
     await watchdog.unwatch(child.pid);
     await drained;
+    await input?.abort().catch(() => {}); // Written and closed already, or never asked for.
     return status;
   });
   return {
     pid: child.pid,
     status,
+    write: async (text) => {
+      await input?.write(new TextEncoder().encode(text));
+      await input?.close();
+    },
     end: async (signal) => {
       if (running) child.kill(signal);
       await status;
