@@ -3,6 +3,7 @@
  * like the hosted one. Reads JSON {databaseUrl, port, secretKey, publishableKey} from its standard input, which
  * comes when the database is ready.
  */
+import "./closed_sockets.ts";
 import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 

@@ -1,6 +1,7 @@
 /** Makes the empty database look like a new Supabase project, and applies the project's migrations. */
 import postgres from "postgres";
 import { exists } from "./postgres_binaries.ts";
+import "./closed_sockets.ts";
 import { extensionFiles } from "./postgres_files.ts";
 
 /** Where and as whom to connect; `role` without a password, because the stack's Postgres asks for none. */
@@ -8,16 +9,6 @@ export function databaseUrl(port: number, role: string): string {
   // The CLI insists on a password being there.
   return `postgresql://${role}:postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
 }
-
-// postgres.js 3.4.9 can write to a socket that has just been closed: `nextWrite` runs from an immediate that
-// `closed` has cleared, and finds no socket. Nothing is lost then, because `closed` has failed or reconnected
-// the query; but the error comes up where nobody can catch it, and would end a test that restarts Postgres.
-globalThis.addEventListener("error", (event) => {
-  const stack = event.error instanceof TypeError ? event.error.stack : "";
-  if (/nextWrite .*postgres\/src\/connection\.js/.test(stack ?? "")) {
-    event.preventDefault();
-  }
-});
 
 /** A pool for the stack's own use: notices are not printed, and it does not keep the process alive. */
 export function connect(
