@@ -164,6 +164,19 @@ export function newsOf(
   }
 }
 
+/** An event that is not there any more. */
+export function goneEvent(lumaEventId: string): EventNews {
+  return {
+    luma_event_id: lumaEventId,
+    calendar_id: null,
+    url: null,
+    slug: null,
+    fields: {},
+    rest: {},
+    gone: true,
+  };
+}
+
 /**
  * The slug in the address of a page on Luma (`https://luma.com/<slug>`, also `lu.ma`), in lower case as ours
  * are; null when there is none.
@@ -194,7 +207,7 @@ const AddedEvent = z.object({
   calendar: z.object({ id: z.string() }),
 });
 
-/** Zod's words name types and formats, and its paths the fields of the schemas: neither quotes what came. */
+/** Zod's words name types and formats, and its paths the fields of the schemas. */
 function parse<T extends z.ZodType>(
   type: string,
   schema: T,
@@ -202,11 +215,15 @@ function parse<T extends z.ZodType>(
 ): z.infer<T> {
   const result = schema.safeParse(data);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) =>
-    `${["data", ...path].join(".")} is not as expected: ${message}`
-  );
+  throw new NewsError(`${type}: ${problemsIn(result.error, "data")}`);
+}
+
+/** What is wrong with something that `name` is the name of; neither quotes what came. */
+export function problemsIn({ issues }: z.ZodError, name: string): string {
   // The first few tell what is wrong; a guest with a hundred tickets could have as many.
-  throw new NewsError(`${type}: ${problems.slice(0, 3).join("; ")}`);
+  return issues.slice(0, 3).map(({ path, message }) =>
+    `${[name, ...path].join(".")} is not as expected: ${message}`
+  ).join("; ");
 }
 
 type ToldEvent =

@@ -41,7 +41,7 @@ export function fieldsOf(told: Told): Record<string, FieldNews> {
     description_md: description(told.description_md),
     start_at: field("starts_at", instant(told.start_at)),
     end_at: field("ends_at", instant(told.end_at)),
-    timezone: field("tz", told.timezone?.trim() || undefined),
+    timezone: field("tz", timeZone(told.timezone)),
     coordinate: coordinate(told),
     geo_address_json: address(told.geo_address_json),
     meeting_url: meetingUrl(told.meeting_url),
@@ -95,6 +95,18 @@ export function instant(text: string | null | undefined): string | undefined {
   if (Number.isNaN(date.getTime())) return undefined;
   const iso = date.toISOString();
   return /^\d{4}-/.test(iso) && !iso.startsWith("0000") ? iso : undefined;
+}
+
+/** An IANA name. The app formats times with it, which fails with one that nobody knows. */
+function timeZone(told: string | undefined): string | undefined {
+  const name = told?.trim();
+  if (!name) return undefined;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return name;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A field that is one column and compares as it is. */

@@ -1,16 +1,11 @@
 /** Permits for single calls to Luma, taken from the database's rate limiter in blocks. */
 import type { Store } from "../store.ts";
+import { PERMIT_USABLE_MS } from "./limits.ts";
 
 /** The run's time is up before its call's turn came, or that turn is too far away to hold a job for it. */
 export class OutOfTime extends Error {
   override readonly name = "OutOfTime";
 }
-
-/**
- * The database counts a permit's minute from 1.5 seconds after it gave it (luma.permit_ms()); less here, so that
- * a call that leaves at the last moment is still on the wire in time.
- */
-const USABLE_MS = 1_200;
 
 /** What the pool needs from outside; `now` is a monotonic clock in milliseconds. */
 export interface PermitDeps {
@@ -38,7 +33,7 @@ export class Permits {
 
   /** Adds permits that were given at `givenAt` at the earliest: their time runs from before the answer. */
   add(calendar: string, count: number, givenAt: number): void {
-    const usableUntil = givenAt + USABLE_MS;
+    const usableUntil = givenAt + PERMIT_USABLE_MS;
     this.#of(calendar).push(...Array<number>(count).fill(usableUntil));
   }
 

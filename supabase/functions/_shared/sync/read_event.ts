@@ -2,7 +2,7 @@
 import type { LumaClient } from "../luma/client.ts";
 import { hasStatus } from "../luma/errors.ts";
 import type { LumaEvent } from "../luma/types.ts";
-import { type EventNews, fromLumaEvent } from "./from_luma.ts";
+import { type EventNews, fromLumaEvent, goneEvent } from "./from_luma.ts";
 import type { EventJob } from "./job.ts";
 
 /** Pages of events that begin in one second. More is no calendar's day. */
@@ -45,16 +45,4 @@ async function readTags(
     cursor = page.next_cursor;
   }
   return undefined;
-}
-
-function goneEvent(id: string): EventNews {
-  return {
-    luma_event_id: id,
-    calendar_id: null,
-    url: null,
-    slug: null,
-    fields: {},
-    rest: {},
-    gone: true,
-  };
 }

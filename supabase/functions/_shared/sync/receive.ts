@@ -13,6 +13,7 @@ import { z } from "zod";
 import type { Env } from "../env.ts";
 import { json } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
+import { storable } from "../storable.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type DeliveryNews, type Store, StoreError } from "../store.ts";
 import { newsOf } from "./from_luma.ts";
@@ -122,13 +123,6 @@ function parseEnvelope(body: Uint8Array): Envelope {
       z.prettifyError(result.error)
     }`,
   );
-}
-
-/** Postgres takes neither U+0000 nor half a surrogate pair; without this, one in a guest's name would come again for ever. */
-function storable(value: unknown): unknown {
-  return typeof value === "string"
-    ? value.replaceAll("\0", "").toWellFormed()
-    : value;
 }
 
 function webhookId(request: Request): string {

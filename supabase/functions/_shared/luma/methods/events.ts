@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { CancelInput, EventChanges, EventInput } from "../inputs.ts";
 import { LUMA_ROUTES as R } from "../routes.ts";
 import type { CallOptions, Transport } from "../transport.ts";
@@ -11,20 +12,32 @@ export interface EventQuery extends PageQuery {
   direction?: "asc" | "desc";
 }
 
+function eventQuery(query: EventQuery) {
+  return {
+    after: query.after,
+    before: query.before,
+    sort_column: "start_at",
+    sort_direction: query.direction ?? "asc",
+    ...paging(query),
+  };
+}
+
 /** Reading and writing events. */
 export function eventMethods({ call }: Transport) {
   return {
     /** A page of the events that this calendar manages, by start. Entries have tags and no descriptions. */
     listEvents: (query: EventQuery = {}, options?: CallOptions) =>
       call(R.listEvents, {
-        query: {
-          after: query.after,
-          before: query.before,
-          sort_column: "start_at",
-          sort_direction: query.direction ?? "asc",
-          ...paging(query),
-        },
+        query: eventQuery(query),
         schema: T.pageOf(T.LumaEvent),
+        ...options,
+      }),
+
+    /** The same page, its entries as they came: one that cannot be read does not make the others unreadable. */
+    listEventEntries: (query: EventQuery = {}, options?: CallOptions) =>
+      call(R.listEvents, {
+        query: eventQuery(query),
+        schema: T.pageOf(z.unknown()),
         ...options,
       }),
 

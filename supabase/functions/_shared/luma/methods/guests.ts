@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { AddGuestsInput, GuestStatusInput } from "../inputs.ts";
 import { LUMA_ROUTES as R } from "../routes.ts";
 import type { CallOptions, Transport } from "../transport.ts";
@@ -11,6 +12,16 @@ export interface GuestQuery extends PageQuery {
   direction?: "asc" | "desc" | "asc nulls last" | "desc nulls last";
 }
 
+function guestQuery(eventId: string, query: GuestQuery) {
+  return {
+    event_id: eventId,
+    approval_status: query.status,
+    sort_column: query.sortBy,
+    sort_direction: query.direction,
+    ...paging(query),
+  };
+}
+
 /** Reading and writing guests. */
 export function guestMethods({ call }: Transport) {
   return {
@@ -21,14 +32,20 @@ export function guestMethods({ call }: Transport) {
       options?: CallOptions,
     ) =>
       call(R.listGuests, {
-        query: {
-          event_id: eventId,
-          approval_status: query.status,
-          sort_column: query.sortBy,
-          sort_direction: query.direction,
-          ...paging(query),
-        },
+        query: guestQuery(eventId, query),
         schema: T.pageOf(T.LumaGuest),
+        ...options,
+      }),
+
+    /** The same page, its entries as they came. */
+    listGuestEntries: (
+      eventId: string,
+      query: GuestQuery = {},
+      options?: CallOptions,
+    ) =>
+      call(R.listGuests, {
+        query: guestQuery(eventId, query),
+        schema: T.pageOf(z.unknown()),
         ...options,
       }),
 
