@@ -205,6 +205,7 @@ stackTest(
     assertEquals(jobs.map((job) => job.jobname), [
       "luma-clean-up",
       "luma-drain",
+      "luma-pull",
       "luma-sweep",
     ]);
     const { extversion } = await one(

@@ -39,6 +39,8 @@ async function goLive({ sql }: Stack): Promise<void> {
     insert into public.event_cultures (slug, name, asset_file)
     values ('default', 'Other', 'Default (2).jpg'), ('food', 'Food', 'Food.png'), ('game', 'Gaming', 'Game.png')
     on conflict do nothing`;
+  // Calls are counted in many tests, and pg_cron's quarter of an hour may end in any of them.
+  await sql`update luma.settings set scheduled_pulls = false`;
   await sql`select luma.set_mode('live')`;
 }
 
@@ -83,6 +85,23 @@ export async function drain(
     throw new Error(`luma-drain answered ${response.status}: ${summary.error}`);
   }
   return summary;
+}
+
+/** What a request to luma-pull answers when it is over; without a body it works on what was asked for. */
+export async function pull(
+  { functionsUrl, syncSecret }: Pick<Stack, "functionsUrl" | "syncSecret">,
+  body: Record<string, unknown> = { all: true },
+): Promise<Record<string, unknown>> {
+  const response = await fetch(`${functionsUrl}/luma-pull?wait=1`, {
+    method: "POST",
+    headers: { "x-luma-sync-secret": syncSecret },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) {
+    throw new Error(`luma-pull answered ${response.status}: ${answer.error}`);
+  }
+  return answer;
 }
 
 /** A drain that hangs in its next call to this path, until `release()`. */

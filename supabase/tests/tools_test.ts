@@ -78,15 +78,15 @@ stackTest(
         is_active: true,
       },
       {
-        name: "Zo House Bangalore",
-        luma_key: "blr",
-        luma_is_default: false,
+        name: "Zo Events",
+        luma_key: "zo_events",
+        luma_is_default: true,
         is_active: true,
       },
       {
-        name: "Zo House San Francisco",
-        luma_key: "zo_events",
-        luma_is_default: true,
+        name: "Zo House Bangalore",
+        luma_key: "blr",
+        luma_is_default: false,
         is_active: true,
       },
     ]);

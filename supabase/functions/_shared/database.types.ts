@@ -409,6 +409,19 @@ export type Database = {
         Args: { "calendar": string; "rate_limit": number };
         Returns: undefined;
       };
+      "luma_pull_begin": { Args: { "keys": (string)[] }; Returns: Json };
+      "luma_pull_pause": {
+        Args: { "lease": string; "run_id": string };
+        Returns: undefined;
+      };
+      "luma_pull_request": {
+        Args: { "calendar"?: string; "dry"?: boolean; "event"?: string };
+        Returns: number;
+      };
+      "luma_pull_step": {
+        Args: { "lease": string; "result_json": string; "run_id": string };
+        Returns: Json;
+      };
       "luma_read_delivery": {
         Args: { "news_json"?: string; "webhook_id": string };
         Returns: undefined;

@@ -1,8 +1,9 @@
 /** The gateway to the database: one typed method for each luma_* function. No other file names them. */
 import { createClient } from "@supabase/supabase-js";
-import type { z } from "zod";
+import { z } from "zod";
 import type { Database } from "./database.types.ts";
 import { LUMA_ROUTES } from "./luma/routes.ts";
+import { storableJson } from "./storable.ts";
 import type { EventNews, GuestNews, News } from "./sync/from_luma.ts";
 import {
   Claim,
@@ -11,11 +12,21 @@ import {
   DrainStart,
   EventRead,
   Permits,
+  PullRun,
+  PullStep,
 } from "./sync/job.ts";
+import type { Listed } from "./sync/listed.ts";
+import type { PullRequest } from "./sync/pull_request.ts";
 
 /** A call to the database failed. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
+  /** The database refused what it was asked for, in words for whoever asked. */
+  readonly isRefusal: boolean;
+  constructor(message: string, { isRefusal = false } = {}) {
+    super(message);
+    this.isRefusal = isRefusal;
+  }
 }
 
 /** One call to Luma, for luma.attempts; `body` in dry_run only. */
@@ -73,6 +84,19 @@ export interface GuestSettlement {
   calls: CallRecord[];
 }
 
+/** What became of a step of a pull, as luma_pull_step() takes it. */
+export type PullResult =
+  | { kind: "none" | "late" }
+  | { kind: "calendar"; calendar_id: string }
+  | {
+    kind: "page";
+    route: string;
+    entries: Listed[];
+    next_cursor: string | null;
+  }
+  | { kind: "event"; entries: Listed[] }
+  | { kind: "failed"; failure: Failure };
+
 type Functions = Database["public"]["Functions"];
 
 /** What a delivery says; null when there is nothing in it for the app, `error` when it could not be read. */
@@ -85,6 +109,9 @@ export type Delivery =
 
 /** How long a call to the database may take: above the 8 s that it allows itself. */
 const TIMEOUT_MS = 10_000;
+
+/** invalid_parameter_value, no_data_found, object_not_in_prerequisite_state: what luma.ask_pulls() raises. */
+const REFUSALS = ["22023", "P0002", "55000"];
 
 export type Store = ReturnType<typeof createStore>;
 
@@ -117,6 +144,7 @@ export function createStore(
       : "";
     throw new StoreError(
       `${name}: ${error.message || `no answer (${error.code})`}${hint}`,
+      { isRefusal: REFUSALS.includes(error.code) },
     );
   }
 
@@ -181,7 +209,7 @@ export function createStore(
     acknowledge: async (lease: string, result: Result, calls: CallRecord[]) =>
       await call("luma_acknowledge", {
         lease,
-        result_json: JSON.stringify({ ...result, calls }),
+        result_json: storableJson({ ...result, calls }),
       }) === true,
 
     /** What became of the job, or null when the lease was lost. `told`: what update calls may have told Luma. */
@@ -193,7 +221,7 @@ export function createStore(
     ) =>
       await call("luma_fail", {
         lease,
-        failure_json: JSON.stringify({
+        failure_json: storableJson({
           ...failure,
           told,
           // Then the event may exist, whatever came back: fetch itself repeats a call whose connection broke.
@@ -208,7 +236,7 @@ export function createStore(
     settleGuests: async (eventId: string, settlements: GuestSettlement[]) =>
       await call("luma_settle_guests", {
         event_id: eventId,
-        results_json: JSON.stringify(settlements),
+        results_json: storableJson(settlements),
       }) as string[],
 
     /** Gives back jobs for which nothing was done. */
@@ -262,8 +290,42 @@ export function createStore(
       parsed(
         "luma_event_read",
         EventRead,
-        call("luma_event_read", { lease, news_json: JSON.stringify(news) }),
+        call("luma_event_read", { lease, news_json: storableJson(news) }),
       ),
+
+    /** Asks for a pull. Throws a StoreError that is a refusal for a calendar or event that nobody knows. */
+    pullRequest: async (request: PullRequest): Promise<void> => {
+      await call("luma_pull_request", {
+        calendar: request.calendar ?? undefined,
+        event: request.event ?? undefined,
+        dry: request.dry,
+      });
+    },
+
+    /** Takes the pulls that wait. */
+    pullBegin: (keys: string[]) =>
+      parsed(
+        "luma_pull_begin",
+        z.array(PullRun),
+        call("luma_pull_begin", { keys }),
+      ),
+
+    /** Hands in what a step brought, and answers the next one. */
+    pullStep: ({ run_id, lease }: PullRun, result: PullResult) =>
+      parsed(
+        "luma_pull_step",
+        PullStep,
+        call("luma_pull_step", {
+          run_id,
+          lease,
+          result_json: storableJson(result),
+        }),
+      ),
+
+    /** Hands a run on to another function. */
+    pullPause: async ({ run_id, lease }: PullRun): Promise<void> => {
+      await call("luma_pull_pause", { run_id, lease });
+    },
 
     coverBegin: (sourceUrl: string) =>
       parsed(
@@ -295,5 +357,5 @@ export function createStore(
 }
 
 function newsArgument(news: DeliveryNews): { news_json?: string } {
-  return news === null ? {} : { news_json: JSON.stringify(news) };
+  return news === null ? {} : { news_json: storableJson(news) };
 }

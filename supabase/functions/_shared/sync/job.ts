@@ -50,6 +50,8 @@ export const EventJob = z.object({
   /** Webhooks have left unclear what Luma holds: read it first, with its tags if `look_tags`. */
   look: z.boolean(),
   look_tags: z.boolean(),
+  /** Of a backfill or an adoption: guests are mailed nothing. */
+  quiet: z.boolean().optional(),
   /** A create call may have reached Luma before: look the slug up first. */
   maybe_created: z.boolean(),
   /** If so, that call was made with this very state. */
@@ -161,6 +163,37 @@ export const Permits = z.object({
   after_ms: z.number(),
   wait_ms: z.number(),
 });
+
+/** A pull that this function holds the lease of. */
+export const PullRun = z.object({
+  run_id: z.string(),
+  lease: z.string(),
+  calendar: z.string(),
+});
+export type PullRun = z.infer<typeof PullRun>;
+
+const call = { permit_after_ms: z.number() };
+
+/** What a pull does next. A call is made under a permit that was given so long after the request. */
+export const PullStep = z.discriminatedUnion("do", [
+  z.object({ do: z.literal("end") }),
+  z.object({ do: z.literal("wait"), wait_ms: z.number() }),
+  z.object({ do: z.literal("get_calendar"), ...call }),
+  z.object({
+    do: z.literal("list_events"),
+    after: z.string(),
+    cursor: text,
+    ...call,
+  }),
+  z.object({ do: z.literal("get_event"), luma_event_id: z.string(), ...call }),
+  z.object({
+    do: z.literal("list_guests"),
+    luma_event_id: z.string(),
+    cursor: text,
+    ...call,
+  }),
+]);
+export type PullStep = z.infer<typeof PullStep>;
 
 export const CoverBegin = z.discriminatedUnion("state", [
   z.object({ state: z.literal("uploaded"), luma_url: z.string() }),

@@ -1,0 +1,45 @@
+/**
+ * Edge Function luma-pull: reads Luma's side, and makes the app's rows follow.
+ *
+ * POST with the header x-luma-sync-secret. Works on the pulls that were asked for (luma.pull_now(), pg_cron); a body
+ * asks for one first: {"calendar": "blr"}, {"event": "<id here, or evt-…>"}, both, or {"all": true}; with "dry": true
+ * nothing is written but the report in luma.drift. Answers 202 at once and works on in the background; with ?wait=1
+ * when it is over, with a summary.
+ */
+import { json, refuse, runInBackground, serve } from "../_shared/http.ts";
+import { createStore, StoreError } from "../_shared/store.ts";
+import { pull } from "../_shared/sync/pull.ts";
+import { pullRequest } from "../_shared/sync/pull_request.ts";
+
+serve(async (request, env) => {
+  const refused = refuse(request, env.syncSecret);
+  if (refused) return refused;
+
+  const store = createStore(env);
+  try {
+    const asked = await pullRequest(request);
+    if ("error" in asked) return json(asked, 400);
+    if (asked.request) await store.pullRequest(asked.request);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return json({ error: error.message }, error.isRefusal ? 400 : 503);
+  }
+  const run = pull({
+    env,
+    store,
+    fetch,
+    now: () => performance.now(),
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    log: (message) => console.error(message),
+  });
+  if (new URL(request.url).searchParams.get("wait") !== "1") {
+    runInBackground(run.catch((error) => console.error(error.message)));
+    return json({ started: true }, 202);
+  }
+  try {
+    return json(await run);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return json({ error: error.message }, 503);
+  }
+});
