@@ -6,6 +6,7 @@
  * leaves leases that expire; nothing else has to be cleaned up.
  */
 import { createLumaClient, type LumaClient } from "../luma/client.ts";
+import { hasStatus } from "../luma/errors.ts";
 import type { EventChanges } from "../luma/inputs.ts";
 import type { Env } from "../env.ts";
 import type { CallRecord, Result, Store } from "../store.ts";
@@ -15,6 +16,7 @@ import { toFailure } from "./failure.ts";
 import { toldFields } from "./from_luma.ts";
 import type { Claim, EventJob, GuestsJob, Job, LooksJob } from "./job.ts";
 import { LeaseLost, Leases } from "./leases.ts";
+import { CALL_TIMEOUT_MS, RUN_BUDGET_MS } from "./limits.ts";
 import { OutOfTime, Permits } from "./permits.ts";
 import { pushEvent } from "./push_event.ts";
 import { pushGuests } from "./push_guests.ts";
@@ -53,12 +55,6 @@ const MAX_HELD = 30;
 
 /** RSVPs that would have to wait longer for a permit are given back: others may be sent meanwhile. */
 const GUEST_PATIENCE_MS = 1_000;
-
-/** A free-plan function may be retired after 75 s, half of its 150 (see the platform's limits). */
-const BUDGET_MS = 50_000;
-
-/** Below the shortest useful lease, so that a call never outlives the lease it is made under. */
-const CALL_TIMEOUT_MS = 10_000;
 
 /** Well within a lease. */
 const RENEW_EVERY_MS = 5_000;
@@ -104,7 +100,7 @@ class Run {
     readonly summary: DrainSummary,
   ) {
     const { store, now, sleep } = deps;
-    this.#deadline = now() + BUDGET_MS;
+    this.#deadline = now() + RUN_BUDGET_MS;
     this.#calendars = [...deps.env.apiKeys.keys()];
     this.#permits = new Permits({
       store,
@@ -301,6 +297,10 @@ class Run {
       }
     } catch (error) {
       if (error instanceof LeaseLost) throw error;
+      if (mayBeGone(error, claimed)) {
+        // A host has deleted it, perhaps: what reading it says decides.
+        return await this.#pushEvent({ ...claimed, look: true }, dryRun);
+      }
       if (error instanceof NextRun || error instanceof OutOfTime) {
         if (error instanceof NextRun) this.summary.ended = "next_run";
         await store.release([lease]);
@@ -376,6 +376,10 @@ class Run {
       this.deps.log(error.message)
     );
   }
+}
+
+function mayBeGone(error: unknown, job: EventJob): boolean {
+  return hasStatus(error, 404) && job.luma_event_id !== null && !job.look;
 }
 
 function leasesOf(job: Job): string[] {

@@ -229,7 +229,7 @@ async function update(
   if (Object.values(first).some((value) => value !== undefined)) {
     await deps.client.updateEvent(id, first, {
       // Without a base this repeats what Luma may have already: no reason to mail anybody.
-      suppressNotifications: changed === null ? true : undefined,
+      suppressNotifications: changed === null || job.quiet ? true : undefined,
     });
   }
   if (reprice) await ensureTicket(deps.client, id, price);
