@@ -72,7 +72,7 @@ Deno.test("the demo plays the whole story, prints its timeline and exits with 0"
       new RegExp(`^  ${change}( +\\d+ ms){4} +${calls}$`, "m"),
     );
   }
-  assertMatch(stdout, /Totals: .* 130 guests on Luma, .* 0 duplicates\./);
+  assertMatch(stdout, /Totals: .* 131 guests on Luma, .* 0 duplicates\./);
   for (
     const told of [
       /It is a row of the app's, approved, after \d+ ms/,
@@ -80,6 +80,11 @@ Deno.test("the demo plays the whole story, prints its timeline and exits with 0"
       /counted all the same: current_rsvp_count is 2/,
       /demo-kiran is going after \d+ ms, matched by phone number/,
       /Both edits are on both sides after \d+ ms/,
+      /Of all this the app's rows say nothing/,
+      /"Full Moon Swim", rsvp seed-chris, \*: luma is ahead, an RSVP is inserted/,
+      /9 differences in luma\.drift, and nothing else was written/,
+      /The new event, the move and the RSVP are there after \d+ ms/,
+      /"Kite Making" was in the feed already: its row is Luma's now/,
     ]
   ) assertMatch(stdout, told);
   // deno-lint-ignore no-control-regex -- a terminal's escape codes

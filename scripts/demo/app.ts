@@ -178,3 +178,18 @@ export async function rsvpStatus(
     select status from event_rsvps where event_id = ${eventId} and user_id = ${userId}`;
   return row?.status;
 }
+
+/** What the app's iCal worker makes of an entry of a feed; answers the row's id. */
+export async function importFeed(
+  sql: Sql,
+  { title, page, startsAt }: { title: string; page: string; startsAt: Date },
+): Promise<string> {
+  const [row] = await sql<{ id: string }[]>`
+    insert into canonical_events (canonical_uid, title, description, starts_at, tz, source_refs)
+    values (left(md5(${page}), 12), ${title}, ${page}, ${startsAt}, 'UTC', ${
+    sql.json([{ source: "ical", event_url: page }])
+  })
+    returning id`;
+  if (!row) throw new Error("The insert of a feed's event answered no row.");
+  return row.id;
+}

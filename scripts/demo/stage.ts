@@ -23,9 +23,12 @@ export class Stage {
   readonly stack: Stack;
   readonly out: Terminal;
 
+  readonly timeoutMs: number;
+
   constructor(private readonly options: StageOptions) {
     this.stack = options.stack;
     this.out = options.out;
+    this.timeoutMs = options.timeoutMs;
   }
 
   /** How many calls to Luma the last change took. */

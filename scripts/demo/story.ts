@@ -8,6 +8,7 @@ import type { Stack } from "../stack/mod.ts";
 import * as app from "./app.ts";
 import { expect, Stage, type StageOptions } from "./stage.ts";
 import { LumaStory } from "./story_luma.ts";
+import { PullStory } from "./story_pull.ts";
 import { RsvpStory } from "./story_rsvps.ts";
 import type { TimelineRow } from "./timeline.ts";
 import { StoryError } from "./wait.ts";
@@ -55,6 +56,10 @@ export async function playStory(options: StageOptions): Promise<TimelineRow[]> {
   await luma.register();
   await luma.welcome();
   await luma.edit();
+  const pulls = new PullStory(stage, luma.published);
+  await pulls.lose();
+  await pulls.compare();
+  await pulls.heal();
   await events.cancel();
   return stage.timeline;
 }

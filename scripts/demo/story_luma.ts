@@ -19,13 +19,17 @@ const STRANGER = {
 
 /** For an event of the app's that is on Luma and approved, to be edited on both sides. */
 export class LumaStory {
-  /** The host's event, once it is there and here. */
   #published = { eventId: "", lumaId: "" };
 
   constructor(
     private readonly stage: Stage,
     private readonly event: { eventId: string; lumaId: string },
   ) {}
+
+  /** The host's event, once it is there and here. */
+  get published(): { eventId: string; lumaId: string } {
+    return this.#published;
+  }
 
   async publish(): Promise<void> {
     const { out, stack } = this.stage;
