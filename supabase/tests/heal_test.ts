@@ -28,10 +28,15 @@ const FIELDS = [["name", "title"], ["description_md", "description"], [
 /** What the app's words are on Luma. */
 const GUEST_STATUS: Record<string, string> = {
   going: "approved",
-  not_going: "declined",
-  waitlist: "waitlist",
+  approved: "approved",
+  pending: "pending_approval",
   interested: "pending_approval",
+  waitlist: "waitlist",
 };
+
+function guestStatus(status: string): string {
+  return GUEST_STATUS[status] ?? "declined";
+}
 
 /** Who wrote what last, since both sides were last known to agree. */
 interface Written {
@@ -60,18 +65,20 @@ class History {
     }
   }
 
-  #note(side: "app" | "luma", key: string, value: unknown): void {
+  /** `before`: what this side said until now. If that is what the other one wrote, it has arrived. */
+  #note(side: "app" | "luma", key: string, value: unknown, before: unknown) {
     this.log.push(`${side} ${key} ${value}`);
+    const other = side === "app" ? "luma" : "app";
     const written = this.written.get(key) ?? {};
-    written[side] = value;
-    this.written.set(key, written);
+    if (before === written[other]) delete written[other];
+    this.written.set(key, { ...written, [side]: value });
   }
 
   /** Events that both sides have, and the app has not ended. */
   async #events(): Promise<EventRow[]> {
     return [
       ...await this.stack.sql`
-      select e.id, e.luma_event_id, e.source_type from public.canonical_events e
+      select e.id, e.luma_event_id, e.source_type, e.title, e.description, e.meeting_url from public.canonical_events e
       join luma.event_links l on l.event_id = e.id and l.luma_event_id is not null
       where e.submission_status = 'approved' order by e.canonical_uid, e.title, e.id`,
     ].filter(({ luma_event_id }) => this.stack.simulator.event(luma_event_id));
@@ -87,7 +94,12 @@ class History {
     } else if (what === "edit") {
       const [, column] = this.pick(FIELDS);
       const value = this.#text(column);
-      this.#note("app", `${event.luma_event_id} ${column}`, value);
+      this.#note(
+        "app",
+        `${event.luma_event_id} ${column}`,
+        value,
+        event[column],
+      );
       await sql`update public.canonical_events set ${
         sql({ [column]: value })
       } where id = ${String(event.id)}`;
@@ -99,7 +111,16 @@ class History {
         "waitlist",
         "interested",
       ]);
-      this.#note("app", `${event.luma_event_id} ${user}`, status);
+      const [row] = await sql`
+        select status from public.event_rsvps where event_id = ${
+        String(event.id)
+      } and user_id = ${user}`;
+      this.#note(
+        "app",
+        `${event.luma_event_id} ${user}`,
+        guestStatus(status),
+        row && guestStatus(row.status),
+      );
       await rsvp(stack, String(event.id), user, status);
     }
   }
@@ -120,7 +141,7 @@ class History {
     if (what === "edit") {
       const [field, column] = this.pick(FIELDS);
       const value = this.#text(column);
-      this.#note("luma", `${event.id} ${column}`, value);
+      this.#note("luma", `${event.id} ${column}`, value, event[field]);
       simulator.host.updateEvent(event.id, { [field]: value });
     } else if (what === "private" && known!.source_type === "luma") {
       simulator.host.makePrivate(event.id);
@@ -128,7 +149,7 @@ class History {
       const user = this.pick(["u1", "u2", "u3", "u4", "u5", "x1", "x2"]);
       const email = `${user}@example.com`;
       if (event.guests.some(({ user_email }) => user_email === email)) return;
-      this.#note("luma", `${event.id} ${user}`, "approved");
+      this.#note("luma", `${event.id} ${user}`, "approved", undefined);
       simulator.guest.register(event.id, { name: user, email });
     } else if (guest) {
       const status = what === "cancel" ? "declined" : "approved";
@@ -136,6 +157,7 @@ class History {
         "luma",
         `${event.id} ${guest.user_email.split("@")[0]}`,
         status,
+        guest.approval_status,
       );
       simulator.host.setGuestStatus(event.id, guest.user_email, status);
     }
@@ -228,8 +250,7 @@ async function assertExplained(stack: Stack, history: History): Promise<void> {
       }[field]
       : row.guests[guest] ?? "declined";
     if (here !== there) continue;
-    const said = field || app === undefined ? app : GUEST_STATUS[String(app)];
-    const lost = [said, luma].filter((value) =>
+    const lost = [app, luma].filter((value) =>
       value !== undefined && value !== there
     );
     assert(
@@ -268,9 +289,15 @@ for (const seed of [1, 2, 3]) {
       const lost = simulator.faults.add({ on: "webhook", drop: true });
       await history.act(4, ["luma"]);
       await pull(stack);
-      await sql`update luma.event_links set pulled_at = pulled_at - interval '1 minute' where pulled_at is not null`;
-      await sql`update luma.guests set pulled_at = pulled_at - interval '1 minute' where pulled_at is not null`;
+      // A minute passes.
+      for (const table of ["event_links", "guests"]) {
+        await sql`
+          update ${sql(`luma.${table}`)}
+          set pulled_at = pulled_at - interval '1 minute', heard_at = heard_at - interval '1 minute'
+          where pulled_at is not null`;
+      }
       await pull(stack);
+      await assertExplained(stack, history);
       for (let n = 0; n < 3; n++) {
         await history.act(5, ["app", "luma"]);
         await drain(stack);
