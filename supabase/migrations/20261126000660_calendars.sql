@@ -66,7 +66,11 @@ begin
   if luma.mode() <> 'live' or not (select s.skip_ical from luma.settings s) then
     return;
   end if;
-  update public.calendars c set is_active = false where c.luma_key = take_over_calendar.calendar and c.is_active;
+  -- One that somebody is editing is left to the next pull.
+  update public.calendars c set is_active = false
+  where c.luma_key in (
+    select d.luma_key from public.calendars d where d.luma_key = take_over_calendar.calendar and d.is_active for update skip locked
+  );
   if found then
     insert into luma.calendar_state as s (luma_key, was_active) values (take_over_calendar.calendar, true)
     on conflict (luma_key) do update set was_active = true;

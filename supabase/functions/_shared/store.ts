@@ -143,7 +143,9 @@ export function createStore(
       ? "; are the migrations applied?"
       : "";
     throw new StoreError(
-      `${name}: ${error.message || `no answer (${error.code})`}${hint}`,
+      `${name}: ${error.message || `no answer (${error.code})`}${hint}${
+        error.hint ? `. ${error.hint}` : ""
+      }`,
       { isRefusal: REFUSALS.includes(error.code) },
     );
   }
