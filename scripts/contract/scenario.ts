@@ -112,6 +112,7 @@ async function otherWaysToHoldAnEvent(luma: LumaClient) {
   const cursor = first.next_cursor ?? undefined;
   await luma.listEvents({ after, before, limit: 2, cursor, direction: "asc" });
   await luma.listEvents({ direction: "desc" });
+  await luma.listEventEntries({ after, limit: 100 });
 }
 
 async function tagsComeAndGo(luma: LumaClient, eventId: string) {
@@ -166,6 +167,7 @@ async function guestsComeAndGo(luma: LumaClient, eventId: string) {
   const page = await luma.listGuests(eventId, { limit: 2 });
   const cursor = page.next_cursor ?? undefined;
   await luma.listGuests(eventId, { limit: 2, cursor });
+  await luma.listGuestEntries(eventId, { limit: 100 });
   await luma.listGuests(eventId, {
     status: "approved",
     sortBy: "registered_at",
