@@ -27,7 +27,7 @@ create table if not exists luma.pull_runs (
   alive_until timestamptz,
   due_at timestamptz not null default clock_timestamp(),
   failures integer not null default 0,
-  phase text not null default 'events' check (phase in ('events', 'details', 'guests')),
+  phase text not null default 'check' check (phase in ('check', 'events', 'details', 'guests')),
   listed_after timestamptz,
   cursor text,
   next_cursor text,

@@ -239,19 +239,27 @@ begin
     and (run.luma_event_id is null or l.luma_event_id = run.luma_event_id)
     -- What Luma has changed too is told of already, with what becomes of it.
     and not exists (select from luma.drift d where d.run_id = run.id and d.event_id = coalesce(e.id, l.event_id) and d.entity = 'event' and d.ahead = 'both' and d.app_value ? f.field);
+end
+$$;
+comment on function luma.report_app_side(luma.pull_runs) is
+  'Ends a report: the events that the app is ahead of, and away with the lines of the report before.';
+
+create or replace function luma.report_rsvps(run luma.pull_runs)
+returns void language sql set search_path = '' as $$
   insert into luma.drift (run_id, calendar, entity, event_id, luma_event_id, title, who, field, app_value, luma_value, ahead, action)
-  select run.id, run.calendar, 'rsvp', l.event_id, l.luma_event_id, e.title, n.user_id, 'status', to_jsonb(n.wanted), to_jsonb(n.agreed), 'app',
+  select (run).id, (run).calendar, 'rsvp', l.event_id, l.luma_event_id, e.title, n.user_id, 'status', to_jsonb(n.wanted), to_jsonb(n.agreed), 'app',
     case n.kind when 'add' then 'the guest is added on Luma' else 'the app''s status is sent' end
   from luma.event_links l
   join public.canonical_events e on e.id = l.event_id
   cross join lateral luma.rsvps_of_event(l.event_id) i (id)
   cross join lateral luma.guest_need(i.id) n
-  where l.calendar = run.calendar and luma.takes_guests(l.event_id) and n.kind is not null
-    and (run.luma_event_id is null or l.luma_event_id = run.luma_event_id)
-    and not exists (select from luma.drift d where d.run_id = run.id and d.event_id = l.event_id and d.who = n.user_id and d.field = 'status');
-end
+  where l.event_id = (run).guests_of[1] and luma.takes_guests(l.event_id) and n.kind is not null
+    -- What Luma has changed too is told of already, with what becomes of it.
+    and not exists (
+      select from luma.drift d
+      where d.run_id = (run).id and d.event_id = l.event_id and d.who = n.user_id and d.field = 'status'
+    )
 $$;
-comment on function luma.report_app_side(luma.pull_runs) is
-  'Ends a report: what the app is ahead of, and away with the lines of the report before.';
+comment on function luma.report_rsvps(luma.pull_runs) is 'Reports the RSVPs of the event whose guests were just listed that the app is ahead of.';
 
 select luma.restrict_access();
