@@ -71,7 +71,8 @@ cross join lateral (
   union select lower(e.luma_event_id), true where e.luma_event_id is not null
 ) p
 join (
-  select l.*, k.key from luma.event_links l cross join lateral luma.link_keys(l) k (key) where l.luma_event_id is not null
+  select l.event_id, l.luma_event_id, l.url, l.slug, k.key
+  from luma.event_links l cross join lateral luma.link_keys(l) k (key) where l.luma_event_id is not null
 ) l on l.key = p.page and l.event_id <> e.id
 left join public.canonical_events k on k.id = l.event_id
 where not exists (select from luma.event_links x where x.event_id = e.id and x.luma_event_id is not null)
