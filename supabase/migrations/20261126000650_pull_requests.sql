@@ -1,8 +1,11 @@
 -- Asking for a pull: by pg_cron, by an admin, by going live, by what an adoption leaves open. A request is a row, so a
 -- lost ring loses nothing: luma.tick() rings again.
 
-alter table luma.bell add column if not exists pull_rung_at timestamptz;
+alter table luma.bell
+  add column if not exists pull_rung_at timestamptz,
+  add column if not exists pull_unanswered integer not null default 0;
 comment on column luma.bell.pull_rung_at is 'When luma-pull was last rung for without having started yet.';
+comment on column luma.bell.pull_unanswered is 'Rings since luma-pull last started: the more, the less often it is rung for.';
 
 create or replace function luma.waiting_pulls()
 returns setof luma.pull_runs language sql stable set search_path = '' as $$
@@ -25,9 +28,10 @@ declare
   functions_url text := luma.secret('luma_functions_url');
   sync_secret text := luma.secret('luma_sync_secret');
 begin
-  -- Without the two luma.ring() says what is missing. And after five seconds a ring without an answer counts as lost.
+  -- Without the two luma.ring() says what is missing. And a ring without an answer counts as lost after five seconds,
+  -- later after more: the function may not be there.
   if functions_url is null or sync_secret is null
-    or exists (select from luma.bell b where b.pull_rung_at > clock_timestamp() - interval '5 seconds')
+    or exists (select from luma.bell b where b.pull_rung_at > clock_timestamp() - interval '5 seconds' * 2 ^ least(b.pull_unanswered - 1, 6))
   then
     return;
   end if;
@@ -37,11 +41,18 @@ begin
     headers := jsonb_build_object('content-type', 'application/json', 'x-luma-sync-secret', sync_secret),
     timeout_milliseconds := 5000
   );
-  update luma.bell b set pull_rung_at = clock_timestamp()
+  update luma.bell b set pull_rung_at = clock_timestamp(), pull_unanswered = b.pull_unanswered + 1
   where b.id in (select c.id from luma.bell c for update skip locked);
 end
 $$;
 comment on function luma.ring_pull() is 'Has pg_net call luma-pull after this transaction commits, unless it was just rung for.';
+
+create or replace function luma.pull_problem()
+returns text language sql stable set search_path = '' as $$
+  select format('luma-pull was rung for %s times without starting: is it deployed (supabase functions deploy)?', b.pull_unanswered)
+  from luma.bell b where b.pull_unanswered >= 3
+$$;
+comment on function luma.pull_problem() is 'Why nothing is pulled, as far as the database can tell, or null.';
 
 create or replace function luma.request_pull(calendar text, luma_event_id text, is_full boolean, is_dry boolean, is_asked boolean)
 returns void language sql set search_path = ''
@@ -74,6 +85,8 @@ begin
     raise exception 'luma: the mode is off, so Luma is not asked for anything'
       using errcode = 'object_not_in_prerequisite_state', hint = 'select luma.set_mode(''dry_run''); compares the two sides and writes nothing.';
   end if;
+  -- Whoever asks has perhaps mended what kept it from starting.
+  update luma.bell b set pull_rung_at = null, pull_unanswered = 0 where b.id and b.pull_unanswered > 1;
   if calendar is not null then
     perform luma.check_calendar(calendar);
   end if;

@@ -243,7 +243,7 @@ begin
   end if;
   -- One after the other, so that each run gets one function.
   perform pg_advisory_xact_lock(hashtext('luma'), hashtext('pulls'));
-  update luma.bell b set pull_rung_at = null where b.pull_rung_at is not null;
+  update luma.bell b set pull_rung_at = null, pull_unanswered = 0 where b.pull_rung_at is not null or b.pull_unanswered > 0;
   for run in
     select * from luma.waiting_pulls() w order by w.started_at nulls last, w.luma_event_id nulls last, w.requested_at
   loop

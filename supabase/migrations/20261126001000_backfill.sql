@@ -205,7 +205,7 @@ select luma.mode() as mode,
     ))
    from public.calendars c left join luma.calendar_state s on s.luma_key = c.luma_key
    where c.luma_key is not null) as calendars,
-  luma.drain_problem() as problem,
+  coalesce(luma.drain_problem(), luma.pull_problem()) as problem,
   (select to_jsonb(b) from luma.backfill_progress b) as backfill,
   (select count(*) from luma.duplicates) as duplicates
 from luma.sync_outbox o;

@@ -401,6 +401,21 @@ stackTest(
         (await sql`select from luma.pulls where state = 'done'`).length === 2,
     );
     assertEquals((await sql`select from public.canonical_events`).length, 1);
+    // One that never starts is rung for less and less often, and luma.health says so.
+    net.pause();
+    await stack.functions.kill("luma-pull");
+    await sql`select luma.pull_now()`;
+    for (let n = 0; n < 40; n++) {
+      await sql`update luma.bell set pull_rung_at = pull_rung_at - interval '5 seconds'`;
+      await sql`select luma.tick()`;
+    }
+    const { rung } = await one(
+      sql`select pull_unanswered as rung from luma.bell`,
+    );
+    assertEquals(rung >= 4 && rung <= 7, true, `rung for ${rung} times`);
+    const { problem } = await one(sql`select problem from luma.health`);
+    assertMatch(problem, /luma-pull was rung for \d times without starting/);
+
     await sql`select luma.set_mode('off')`;
     await sql`select luma.schedule_pull()`;
     assertEquals(
