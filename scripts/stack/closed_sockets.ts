@@ -2,8 +2,8 @@
 
 // postgres.js 3.4.9 can write to a socket that has just been closed: `nextWrite` runs from an immediate that
 // `closed` has cleared, and finds no socket. Nothing is lost then, because `closed` has failed or reconnected
-// the query; but the error comes up where nobody can catch it, and would end a test that
-// restarts Postgres, or the Data API's process.
+// the query; but the error comes up where nobody can catch it, and would end a test that restarts Postgres, or the
+// Data API's process.
 globalThis.addEventListener("error", (event) => {
   const stack = event.error instanceof TypeError ? event.error.stack : "";
   if (/nextWrite .*postgres\/src\/connection\.js/.test(stack ?? "")) {

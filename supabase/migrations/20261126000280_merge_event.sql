@@ -54,7 +54,7 @@ begin
     select coalesce(jsonb_object_agg(s.key, s.value), '{}') into mine from jsonb_each(state) s where f.columns ? s.key;
     changed_here := exists (select from jsonb_each(mine) m where m.value is distinct from link.row_base -> m.key);
     if not luma_leads and link.is_adopting and link.row_base is not null and not base ? f.field then
-      -- What was not told when it was adopted, by the same rules (luma.adopt_own_event()).
+      -- What the row says goes to Luma, what it leaves open comes from there. Who finds the event was never asked here.
       if luma.is_same_here(event, f.field, f.value, f.columns) then
         agreed := agreed || array(select jsonb_object_keys(mine));
       elsif luma.is_unset(mine) or f.field = 'visibility' then

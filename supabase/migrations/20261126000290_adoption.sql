@@ -38,51 +38,29 @@ $$;
 comment on function luma.adoptable_row(jsonb) is
   'The row that shows a Luma event which is new here, locked, or null. Others that show it too are in luma.duplicates. Raises LM001.';
 
-create or replace function luma.adopt_own_event(event public.canonical_events, link luma.event_links, news jsonb)
+create or replace function luma.adopt_own_event(event public.canonical_events, link luma.event_links, news jsonb, source text)
 returns void language plpgsql set search_path = '' as $$
 declare
   state jsonb := luma.event_state(event);
-  changes jsonb := '{}';
-  -- Luma tells these never. Of all else, what this news leaves out is neither agreed on nor sent before it was read.
-  known text[] := '{shown,location_type,max_capacity,category,is_ticketed,ticket_price,ticket_currency}' || array(
-    select jsonb_object_keys(t.columns) from luma.fields_told(news) t
-  );
-  to_send text[] := '{}';
-  f record;
-  mine jsonb;
-begin
-  for f in select t.* from luma.fields_told(news) t where not luma.is_same_here(event, t.field, t.value, t.columns) loop
-    select coalesce(jsonb_object_agg(s.key, s.value), '{}') into mine from jsonb_each(state) s where f.columns ? s.key;
-    if luma.is_unset(mine) or f.field = 'visibility' then
-      -- Nobody has said otherwise here: who finds the event on Luma was never asked.
-      changes := changes || f.columns;
-    else
-      to_send := to_send || array(select jsonb_object_keys(mine));
-      if nullif(f.value #>> '{}', '') is not null then
-        perform luma.note_conflict('event', event.id, event.id, f.field, mine, f.value, 'app');
-      end if;
-    end if;
-  end loop;
-  -- Luma does not tell these.
-  to_send := to_send || array(
+  -- What Luma never tells. It is sent if it says something; else nothing there is emptied because of it.
+  untold text[] := '{shown,location_type,max_capacity,category,is_ticketed,ticket_price,ticket_currency}';
+  to_send text[] := array(
     select s.key from jsonb_each_text(state) s
     where s.key = 'max_capacity' and s.value is not null
       or s.key in ('category', 'is_ticketed', 'ticket_price', 'ticket_currency') and (event.is_ticketed or event.category = 'ticketed')
   );
-  changes := changes || luma.location_type_of(event, changes) || luma.details_told(event, link, news);
-  event := luma.write_event(event, changes || jsonb_build_object('luma_event_id', news ->> 'luma_event_id'));
-  update luma.event_links l
-  set luma_base = (select jsonb_object_agg(t.field, t.value) from luma.fields_told(news) t),
-      row_base = (select jsonb_object_agg(s.key, s.value) from jsonb_each(luma.event_state(event)) s where s.key = any (known)) - to_send,
-      synced_at = now()
-  where l.event_id = event.id;
+begin
+  event := luma.write_event(event, jsonb_build_object('luma_event_id', news ->> 'luma_event_id'));
+  link.row_base := (select jsonb_object_agg(s.key, s.value) from jsonb_each(state) s where s.key = any (untold)) - to_send;
+  -- While it is being adopted luma.merge_event() takes every field that it has not heard of by the rules of adoption.
+  perform luma.merge_event(event, link, news, source);
   if to_send <> '{}' and event.submission_status = 'approved' then
     -- Nobody is mailed because of it.
     perform luma.enqueue('event', event.id, 4, event.id);
   end if;
 end
 $$;
-comment on function luma.adopt_own_event(public.canonical_events, luma.event_links, jsonb) is
+comment on function luma.adopt_own_event(public.canonical_events, luma.event_links, jsonb, text) is
   'Links a row of the app''s with the Luma event it shows: what it says goes to Luma (luma.conflicts has what was there), what it leaves open comes from Luma.';
 
 create or replace function luma.adopt_event(event public.canonical_events, link luma.event_links, news jsonb, source text)
@@ -98,7 +76,7 @@ begin
     update luma.event_links l set row_base = luma.event_state(e) from public.canonical_events e
     where l.event_id = event.id and e.id = event.id;
   else
-    perform luma.adopt_own_event(event, link, news);
+    perform luma.adopt_own_event(event, link, news, source);
     -- Lists tell no descriptions.
     perform luma.request_look(link.event_id, tags => not news ? 'tags');
     -- Its creation may have been waiting, more urgently.
@@ -106,7 +84,7 @@ begin
   end if;
   if source = 'webhook' then
     -- Its guests, before its RSVPs are sent. A pull comes to them by itself.
-    perform luma.ask_pull(link.calendar, link.luma_event_id, is_dry => false);
+    perform luma.ask_pull(link.calendar, link.luma_event_id);
   end if;
 end
 $$;

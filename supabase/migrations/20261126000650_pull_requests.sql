@@ -65,14 +65,14 @@ end;
 comment on function luma.request_pull(text, text, boolean, boolean, boolean) is
   'Asks for a pull. One that waits to begin becomes this one too.';
 
-create or replace function luma.ask_pull(calendar text, luma_event_id text, is_dry boolean)
+create or replace function luma.ask_pull(calendar text, luma_event_id text)
 returns void language plpgsql set search_path = '' as $$
 begin
-  perform luma.request_pull(calendar, luma_event_id, is_full => true, is_dry => ask_pull.is_dry, is_asked => true);
+  perform luma.request_pull(calendar, luma_event_id, is_full => true, is_dry => false, is_asked => true);
   perform luma.ring_pull();
 end
 $$;
-comment on function luma.ask_pull(text, text, boolean) is 'Asks for a whole pull of a calendar, or of one of its events, and rings for it.';
+comment on function luma.ask_pull(text, text) is 'Asks for a pull of one event with its guests, and rings for it.';
 
 create or replace function luma.ask_pulls(calendar text, event text, is_dry boolean)
 returns integer language plpgsql set search_path = '' as $$

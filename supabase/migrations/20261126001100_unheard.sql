@@ -82,7 +82,7 @@ begin
         perform luma.finish(o, 'nothing_to_do', '[]');
       end if;
     elsif o.entity = 'rsvp' and luma.is_list_unheard(o) then
-      perform luma.ask_pull(o.calendar, l.luma_event_id, is_dry => false)
+      perform luma.ask_pull(o.calendar, l.luma_event_id)
       from luma.event_links l where l.event_id = o.event_id;
       perform luma.postpone(o, clock_timestamp() + interval '1 second');
     elsif o.entity = 'rsvp' then

@@ -1,6 +1,7 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
 import { type Env, EnvError, readEnv } from "./env.ts";
+import { StoreError } from "./store.ts";
 
 /** Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. */
 export function serve(
@@ -53,3 +54,29 @@ export function runInBackground(work: Promise<unknown>): void {
   }).EdgeRuntime;
   runtime?.waitUntil(work);
 }
+
+/** Answers 202 at once and lets the run go on; with ?wait=1 its summary when it is over, or 503 without the database. */
+export async function answerRun(
+  request: Request,
+  run: Promise<unknown>,
+): Promise<Response> {
+  if (new URL(request.url).searchParams.get("wait") !== "1") {
+    runInBackground(run.catch((error) => console.error(error.message)));
+    return json({ started: true }, 202);
+  }
+  try {
+    return json(await run);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return json({ error: error.message }, 503);
+  }
+}
+
+/** The outside world of a run, as the platform has it. */
+export const PLATFORM = {
+  fetch,
+  now: () => performance.now(),
+  sleep: (ms: number) =>
+    new Promise<void>((resolve) => setTimeout(resolve, ms)),
+  log: (message: string) => console.error(message),
+};

@@ -6,7 +6,7 @@
  * nothing is written but the report in luma.drift. Answers 202 at once and works on in the background; with ?wait=1
  * when it is over, with a summary.
  */
-import { json, refuse, runInBackground, serve } from "../_shared/http.ts";
+import { answerRun, json, PLATFORM, refuse, serve } from "../_shared/http.ts";
 import { createStore, StoreError } from "../_shared/store.ts";
 import { pull } from "../_shared/sync/pull.ts";
 import { pullRequest } from "../_shared/sync/pull_request.ts";
@@ -24,22 +24,5 @@ serve(async (request, env) => {
     if (!(error instanceof StoreError)) throw error;
     return json({ error: error.message }, error.isRefusal ? 400 : 503);
   }
-  const run = pull({
-    env,
-    store,
-    fetch,
-    now: () => performance.now(),
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    log: (message) => console.error(message),
-  });
-  if (new URL(request.url).searchParams.get("wait") !== "1") {
-    runInBackground(run.catch((error) => console.error(error.message)));
-    return json({ started: true }, 202);
-  }
-  try {
-    return json(await run);
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    return json({ error: error.message }, 503);
-  }
+  return await answerRun(request, pull({ env, store, ...PLATFORM }));
 });
