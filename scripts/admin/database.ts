@@ -11,6 +11,7 @@ const NAME = "SUPABASE_DB_URL";
 export async function openDatabase(
   vars: Record<string, string | undefined>,
   envFile: string,
+  options: Parameters<typeof connect>[1] = {},
 ): Promise<postgres.Sql> {
   const url = vars[NAME]?.trim() ||
     parseEnv(await readEnvFile(envFile))[NAME]?.trim();
@@ -25,7 +26,22 @@ export async function openDatabase(
       `${NAME} must be like postgresql://user:password@host:5432/postgres.`,
     );
   }
-  return connect(url, { max: 1 });
+  return connect(url, { max: 1, ...options });
+}
+
+/** What Postgres, or the way to it, says of an error and how to mend it; null when the error is of another kind. */
+export function databaseWords(
+  error: unknown,
+): { message: string; hint?: string } | null {
+  if (!(error instanceof Error) || !("code" in error)) return null;
+  const { message, hint, code } = error as Error & {
+    hint?: string;
+    code: unknown;
+  };
+  const missing = ["3F000", "42P01", "42883"].includes(String(code))
+    ? "Are the migrations applied (supabase db push)?"
+    : undefined;
+  return { message, hint: hint ?? missing };
 }
 
 /** Runs an admin's work on the database. What it, or the way to it, lacks becomes a Problem with Postgres's words and hint. */
@@ -33,19 +49,16 @@ export async function withDatabase<T>(
   vars: Record<string, string | undefined>,
   envFile: string,
   work: (sql: postgres.Sql) => Promise<T>,
+  options: Parameters<typeof connect>[1] = {},
 ): Promise<T> {
-  const sql = await openDatabase(vars, envFile);
+  const sql = await openDatabase(vars, envFile, options);
   try {
     return await work(sql);
   } catch (error) {
-    if (error instanceof Problem || !(error instanceof Error)) throw error;
-    const { hint, code } = error as { hint?: string; code?: string };
-    if (code === undefined) throw error;
-    const missing = ["3F000", "42P01", "42883"].includes(code)
-      ? "Are the migrations applied (supabase db push)?"
-      : undefined;
+    const words = error instanceof Problem ? null : databaseWords(error);
+    if (!words) throw error;
     throw new Problem(
-      [`The database says: ${error.message}`, hint ?? missing]
+      [`The database says: ${words.message}`, words.hint]
         .filter(Boolean).join("\n"),
     );
   } finally {
