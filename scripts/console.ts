@@ -18,7 +18,7 @@ that changes with every start. Ctrl-C ends it; the sync does not need it.
 `;
 
 /** Pages are read one after another; an action must not wait for them. The project's pooler has few to spare. */
-const POOL = {
+export const POOL = {
   max: 3,
   idle_timeout: 30,
   connection: { application_name: "luma console" },

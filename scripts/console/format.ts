@@ -8,7 +8,6 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", {
 const DAY = new Intl.DateTimeFormat("en-GB", {
   day: "numeric",
   month: "short",
-  year: "numeric",
 });
 const NUMBER = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
@@ -27,9 +26,12 @@ export function clock(at: Date): string {
   return CLOCK.format(at);
 }
 
-/** 26 Nov 2026, 14:05:09 */
-export function dayAndClock(at: Date): string {
-  return `${DAY.format(at)}, ${clock(at)}`;
+/** `26 Nov, 14:05:09`, with its year when it is another one. */
+export function dayAndClock(at: Date, now: Date): string {
+  const year = at.getFullYear() === now.getFullYear()
+    ? ""
+    : ` ${at.getFullYear()}`;
+  return `${DAY.format(at)}${year}, ${clock(at)}`;
 }
 
 /** `Thu 26 Nov 2026, 19:00`, as the clocks at the event show it. */

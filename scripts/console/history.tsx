@@ -1,5 +1,5 @@
 /** An event's history, from the commit to Luma and back. */
-import { duration, shortened, words } from "./format.ts";
+import { duration, shortened } from "./format.ts";
 import { At, Badge } from "./parts.tsx";
 import type { Call, HistoryLine } from "./rows.ts";
 
@@ -99,7 +99,9 @@ function Calls({ calls, id }: { calls: Call[]; id: string }) {
   return (
     <details id={id}>
       <summary>
-        {calls.length} calls{bad > 0 && `, ${bad} refused or lost`}
+        <span class="quiet">
+          {calls.length} calls{bad > 0 && `, ${bad} refused or lost`}
+        </span>
       </summary>
       {list}
     </details>

@@ -17,7 +17,7 @@ export const FrameContext = createContext<Frame>({
   now: new Date(0),
 });
 
-type Tone = "ok" | "busy" | "wait" | "bad" | "off";
+type Tone = "ok" | "busy" | "wait" | "bad" | "off" | "plain";
 
 /** Each word for a state that the database uses, and how much it asks for attention. */
 const TONES: Record<string, Tone> = {
@@ -41,16 +41,20 @@ const TONES: Record<string, Tone> = {
   incomplete: "wait",
   lease_expired: "wait",
   "webhooks missed": "wait",
+  "not on Luma": "off",
+  "hidden on Luma": "off",
+  off: "off",
+  none: "off",
   failed: "bad",
   dead: "bad",
   stopped: "bad",
   open: "bad",
 };
 
-/** A state in words, with a shape and a colour. */
+/** A state in words, with a shape and a colour; any other outcome in words alone. */
 export function Badge({ status }: { status: string }) {
   return (
-    <span class={`badge ${TONES[status] ?? "off"}`}>
+    <span class={`badge ${TONES[status] ?? "plain"}`}>
       {status.replaceAll("_", " ")}
     </span>
   );
@@ -61,7 +65,7 @@ export function Ago({ at }: { at: Date | null }) {
   const { now } = useContext(FrameContext);
   if (!at) return <span class="quiet">never</span>;
   return (
-    <time datetime={at.toISOString()} title={dayAndClock(at)}>
+    <time datetime={at.toISOString()} title={dayAndClock(at, now)}>
       {relative(at, now)}
     </time>
   );
@@ -69,7 +73,8 @@ export function Ago({ at }: { at: Date | null }) {
 
 /** The exact time. */
 export function At({ at }: { at: Date }) {
-  return <time datetime={at.toISOString()}>{dayAndClock(at)}</time>;
+  const { now } = useContext(FrameContext);
+  return <time datetime={at.toISOString()}>{dayAndClock(at, now)}</time>;
 }
 
 /** A table that scrolls by itself where the page is too narrow for it. */

@@ -1,6 +1,6 @@
 /** Each pull: what it was to read, how far it is, and what it found. */
 import type { PageOf } from "./app.tsx";
-import { duration, number, shortened } from "./format.ts";
+import { counted, duration, number, shortened } from "./format.ts";
 import { Action, At, Badge, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";
 import type { Pull } from "./rows.ts";
@@ -55,8 +55,8 @@ function Line({ pull }: { pull: Pull }) {
         {pull.took_ms === null ? "–" : duration(pull.took_ms)}
       </td>
       <td>
-        {number(pull.events)} events
-        <span class="note">{number(pull.guests)} guests</span>
+        {counted(pull.events, "event")}
+        <span class="note">{counted(pull.guests, "guest")}</span>
       </td>
       <td>{found(pull)}</td>
       <td class="number">{number(pull.calls)}</td>
