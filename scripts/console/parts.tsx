@@ -88,7 +88,7 @@ export function Table({ caption, heads, children, empty }: {
 }) {
   if ([children].flat().length === 0) return <p class="empty">{empty}</p>;
   return (
-    <div class="scroll" role="region" aria-label={caption} tabindex={0}>
+    <div class="scroll" role="group" aria-label={caption} tabindex={0}>
       <table>
         <caption class="unseen">{caption}</caption>
         <thead>
@@ -115,7 +115,7 @@ export function Action({ to, fields = {}, children, about, strong = false }: {
       <Hidden fields={fields} />
       <button type="submit" class={strong ? "strong" : undefined}>
         {children}
-        {about && <span class="unseen">: {about}</span>}
+        {about && <span class="unseen">{` ${about}`}</span>}
       </button>
     </form>
   );
