@@ -141,19 +141,19 @@ browserTest(
   async ({ stack: { sql }, browser, client }) => {
     await using opened = await openPage(browser);
     const { page, complaints } = opened;
-    await page.clock.install();
+    // Time passes when the test says so.
     await page.addInitScript(`{
       const { fetch } = window;
       window.looks = 0;
       window.fetch = (...given) => (window.looks++, fetch(...given));
+      window.setTimeout = (next, ms) => Object.assign(window, { next, ms });
     }`);
     await page.goto(client.url);
-    /** How often the page has looked within the next six seconds. */
-    const looks = async () => {
-      const before = await page.evaluate<number>("window.looks");
-      await page.clock.runFor(6_000);
-      return await page.evaluate<number>("window.looks") - before;
-    };
+    /** How often the page looks when its time has come. */
+    const looks = () =>
+      page.evaluate<number>(
+        `{ const before = looks; next().then(() => looks - before); }`,
+      );
     const calendar = page.locator("section.card", {
       has: page.locator("#calendar-blr"),
     });
@@ -166,6 +166,7 @@ browserTest(
     await leave(page);
     await sql`select luma.pause('blr')`;
     assertEquals(await looks(), 1);
+    assert(await page.evaluate<number>("ms") >= 5_000);
     await shows("paused");
     // What was open stays open.
     assertEquals(await page.locator("#table-blr[open]").count(), 1);

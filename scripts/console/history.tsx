@@ -108,9 +108,10 @@ function Calls({ calls, id }: { calls: Call[]; id: string }) {
   );
 }
 
-/** What would be sent is none of Luma's refusals. */
-function isGood({ status, body }: Call): boolean {
-  return status ? status < 400 : body !== undefined;
+/** What would be sent is no refusal, nor is the answer that something asked for is not there. */
+function isGood({ route, status, body }: Call): boolean {
+  if (!status) return body !== undefined;
+  return status < 400 || status === 404 && route.startsWith("GET ");
 }
 
 function answerOf({ status, ms, body }: Call): string {

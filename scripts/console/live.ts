@@ -1,5 +1,7 @@
-/** Seconds between two looks at a page that is open. */
+/** Seconds between two looks at a page that is open; more where the database takes long to answer. */
 const EVERY_S = 5;
+/** So much of the time at most the database is busy with it. */
+const SHARE = 0.05;
 
 /**
  * The only script of the console: replaces what the page shows by what it shows now, unless somebody is in the
@@ -19,6 +21,7 @@ export const LIVE_SCRIPT = `
     [...region().querySelectorAll("input")].some(isTouched);
   const update = async () => {
     if (isPaused() || isBusy()) return;
+    const started = performance.now();
     try {
       const response = await fetch(location.href);
       if (!response.ok) throw new Error();
@@ -34,12 +37,16 @@ export const LIVE_SCRIPT = `
     } catch {
       show("Not connected");
     }
+    return performance.now() - started;
   };
+  const soon = (took = 0) => setTimeout(async () => soon(await update()), Math.max(${
+  EVERY_S * 1000
+}, took / ${SHARE}));
   button.addEventListener("click", () => {
     sessionStorage.setItem("paused", isPaused() ? "no" : "yes");
     show();
   });
   button.hidden = false;
   show();
-  setInterval(update, ${EVERY_S * 1000});
+  soon();
 }`;

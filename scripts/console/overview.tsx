@@ -4,9 +4,12 @@ import { BackfillSection, ModeSection } from "./controls.tsx";
 import { CalendarSection } from "./calendars.tsx";
 import { PIECES } from "./chart.tsx";
 import { counted, duration, number, shortened } from "./format.ts";
-import { Ago, Badge, EventLink, Table } from "./parts.tsx";
+import { Ago, Badge, Cut, EventLink, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";
 import type * as rows from "./rows.ts";
+
+/** Of each kind. */
+const MOST_REASONS = 300;
 
 export const overviewPage: PageOf = async (tx, { now }) => {
   const { mode } = await queries.headline(tx);
@@ -14,7 +17,7 @@ export const overviewPage: PageOf = async (tx, { now }) => {
   const alerts = await queries.alerts(tx);
   const events = await queries.eventCounts(tx);
   const lag = await queries.lag(tx);
-  const reasons = await queries.reasons(tx);
+  const reasons = await queries.reasons(tx, MOST_REASONS);
   const queue = await queries.queue(tx);
   const calendars = await queries.calendars(tx);
   const traffic = await queries.traffic(tx, PIECES);
@@ -26,7 +29,7 @@ export const overviewPage: PageOf = async (tx, { now }) => {
         <h1>{verdict(mode, health)}</h1>
         <Concerns health={health} alerts={alerts} />
         <Figures health={health} events={events} lag={lag} />
-        <Reasons reasons={reasons} />
+        <Reasons reasons={reasons} queue={queue} />
         <section aria-labelledby="calendars">
           <h2 id="calendars">Calendars</h2>
           <div class="cards">
@@ -154,10 +157,19 @@ function Figure(
   );
 }
 
-function Reasons({ reasons }: { reasons: rows.Reason[] }) {
+function Reasons(
+  { reasons, queue }: { reasons: rows.Reason[]; queue: rows.Queue[] },
+) {
+  const total = queue.filter(({ entity }) => ["event", "rsvp"].includes(entity))
+    .reduce((sum, q) => sum + q.due + q.waiting + q.in_flight + q.dead, 0);
   return (
     <section aria-labelledby="waits">
       <h2 id="waits">What waits, and why</h2>
+      <Cut
+        what="What failed, and the oldest:"
+        shown={reasons.reduce((sum, { count }) => sum + count, 0)}
+        total={total}
+      />
       <Table
         caption="What waits, and why"
         heads={["How many", "State", "Why", "For example"]}

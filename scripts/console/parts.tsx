@@ -1,7 +1,7 @@
 /** What several pages are made of. */
 import type { Child } from "hono/jsx";
 import { createContext, useContext } from "hono/jsx";
-import { dayAndClock, relative } from "./format.ts";
+import { dayAndClock, number, relative } from "./format.ts";
 
 /** What every part of a page may need. */
 export interface Frame {
@@ -149,5 +149,7 @@ export function Cut({ shown, total, what }: {
   what: string;
 }) {
   if (shown >= total) return null;
-  return <p class="quiet">{what} {shown} of {total} are shown.</p>;
+  return (
+    <p class="quiet">{what} {number(shown)} of {number(total)} are shown.</p>
+  );
 }

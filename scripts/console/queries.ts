@@ -45,15 +45,23 @@ export async function queue(tx: Reader): Promise<rows.Queue[]> {
     from luma.queue q order by q.entity, q.calendar`;
 }
 
-/** What waits or failed, grouped by the reason. */
-export async function reasons(tx: Reader): Promise<rows.Reason[]> {
+/** What failed or has waited the longest, up to `most` events and `most` RSVPs, grouped by the reason. */
+export async function reasons(
+  tx: Reader,
+  most: number,
+): Promise<rows.Reason[]> {
+  // The status of an RSVP is dear: not of all of a great backlog.
+  const late = (entity: "event" | "rsvp") =>
+    tx`
+    select o.entity_id from luma.sync_outbox o where o.version > o.done_version and o.entity = ${entity}
+    order by o.dead_at nulls last, o.changed_at limit ${most}`;
   return await tx<rows.Reason[]>`
     with late as (
       select 'event' as entity, s.status, s.note, s.event_id, s.title from luma.event_status s
-      where s.event_id in (select o.entity_id from luma.sync_outbox o where o.version > o.done_version and o.entity = 'event')
+      where s.event_id = any (array(${late("event")}))
       union all
       select 'rsvp', s.status, s.note, s.event_id, s.title from luma.rsvp_status s
-      where s.rsvp_id in (select o.entity_id from luma.sync_outbox o where o.version > o.done_version and o.entity = 'rsvp')
+      where s.rsvp_id = any (array(${late("rsvp")}))
     )
     select l.entity, l.status, l.note, count(*)::int, min(l.event_id::text) as event_id, min(l.title) as title
     from late l group by l.entity, l.status, l.note
