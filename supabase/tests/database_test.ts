@@ -203,6 +203,7 @@ stackTest(
     const jobs = await stack
       .sql`select jobname, schedule from cron.job where jobname like 'luma-%' order by 1`;
     assertEquals(jobs.map((job) => job.jobname), [
+      "luma-alerts",
       "luma-clean-up",
       "luma-drain",
       "luma-pull",
