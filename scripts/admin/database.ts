@@ -25,7 +25,11 @@ export async function openDatabase(
       `${NAME} must be like postgresql://user:password@host:5432/postgres.`,
     );
   }
-  return connect(url, { max: 1 });
+  return connect(url, {
+    max: 1,
+    // What luma.admin_log says of what is done through it.
+    connection: { application_name: "luma-sync" },
+  });
 }
 
 /** Runs an admin's work on the database. What it, or the way to it, lacks becomes a Problem with Postgres's words and hint. */
