@@ -35,8 +35,13 @@ stackTest(
     const health = await run(status, [], url);
     assertEquals(health.code, 0);
     assertMatch(health.out, /mode +live/);
-    assertMatch(health.out, /calendar +ready +last webhook/);
-    assertMatch(health.out, /\nblr +true/);
+    assertMatch(health.out, /calendar +ready +calls left +last webhook/);
+    assertMatch(health.out, /\nblr +true +\d+ of 180 /);
+    assertMatch(health.out, /\nto Luma +event +1 /);
+    assertStringIncludes(health.out, "Nothing waits.");
+    const read = JSON.parse((await run(status, ["--json"], url)).out);
+    assertEquals([read.mode, read.queue, read.alerts], ["live", [], []]);
+    assertEquals(read.calendars[0].calendar, "blr");
 
     simulator.host.updateEvent(lumaId, { name: "Renamed there" });
     const drift = await run(status, ["--drift"], url);
@@ -63,6 +68,43 @@ stackTest(
     assertStringIncludes(agreed.out, "Both sides agree.");
   },
   { net: true },
+);
+
+stackTest(
+  "status --watch shows what changes, until it is ended",
+  async (stack) => {
+    const { sql, postgres: { url } } = stack;
+    let looks = 0;
+    const ended = new Error("Ctrl-C");
+    const watched: string[] = [];
+    const task = status(["--watch"], {
+      vars: { SUPABASE_DB_URL: url },
+      out: (text) => watched.push(text),
+      err: () => {},
+      isTerminal: false,
+      sleep: async (ms) => {
+        assertEquals(ms, 2_000);
+        if (++looks === 3) throw ended;
+        if (looks === 1) {
+          await insertEvent(stack);
+          await sql`select luma.note_problem('blr', 'Luma refused the key', true)`;
+          await sql`select luma.watch()`;
+        } else {
+          await sql`
+            update luma.sync_outbox set dead_at = now(), last_error = 'refused', due_at = now() - interval '3 hours'`;
+        }
+      },
+    });
+    assertEquals(await task.catch((error) => error), ended);
+    const [before, due, dead] = watched as [string, string, string];
+    assertStringIncludes(before, "Nothing waits.");
+    assertMatch(due, /\nevent +– +1 +0 +0 +0 +\d+ s ago/);
+    assertMatch(due, /\nblr +false .* Luma refused the key/);
+    assertMatch(due, /ALERT since .*: blr: Luma refused the key/);
+    assertMatch(dead, /\nevent +– +0 +0 +0 +1 +–/);
+    assertMatch(dead, /dead letters +1/);
+  },
+  { functions: false, simulator: false },
 );
 
 stackTest(
@@ -108,8 +150,10 @@ Deno.test("the admin's tasks say what is missing and what is wrong", async () =>
     assertStringIncludes(wrong.err, "must be like postgresql://");
     assertEquals(wrong.err.includes("secret"), false);
   }
-  const both = await run(status, ["--drift", "--repair"]);
-  assertStringIncludes(both.err, "choose one");
+  for (const other of ["--repair", "--watch"]) {
+    const both = await run(status, ["--drift", other]);
+    assertStringIncludes(both.err, "choose one");
+  }
 });
 
 Deno.test("tables and bars are plain text", () => {

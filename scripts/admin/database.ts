@@ -26,7 +26,12 @@ export async function openDatabase(
       `${NAME} must be like postgresql://user:password@host:5432/postgres.`,
     );
   }
-  return connect(url, { max: 1, ...options });
+  return connect(url, {
+    max: 1,
+    // What luma.admin_log says of what is done through it.
+    connection: { application_name: "luma-sync" },
+    ...options,
+  });
 }
 
 /** What Postgres, or the way to it, says of an error and how to mend it; null when the error is of another kind. */

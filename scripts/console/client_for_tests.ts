@@ -89,6 +89,7 @@ export function csrfIn(page: string): string {
 export function textOf(page: string): string {
   return page.replaceAll(/<(script|title)[^>]*>.*?<\/\1>/gs, "")
     .replaceAll(/<[^>]+>/g, " ")
-    .replaceAll("&amp;", "&").replaceAll("&#39;", "'").replaceAll("&quot;", '"')
+    .replaceAll("\u2060", "").replaceAll("&amp;", "&").replaceAll("&#39;", "'")
+    .replaceAll("&quot;", '"')
     .replaceAll(/\s+/g, " ");
 }

@@ -83,7 +83,8 @@ export function duration(ms: number): string {
 export function shortened(text: string): string {
   return text.replaceAll(
     /([\p{L}\p{N}])[\p{L}\p{N}._%+'-]*@([\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)/gu,
-    "$1…@$2",
+    // Joined: a line does not end between the two.
+    "$1…\u2060@$2",
   );
 }
 

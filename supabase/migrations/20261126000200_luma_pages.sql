@@ -102,6 +102,9 @@ returns text language sql stable set search_path = '' as $$
       then format('not approved (submission_status %s)', coalesce(e.submission_status, 'null'))
     when e.source_type in ('ical', 'luma') then format('comes from Luma or a feed (source_type %s)', e.source_type)
     when luma.is_over(e) then 'over'
+    when e.luma_event_id is not null and not exists (select from luma.event_links l where l.event_id = e.id)
+      -- By something that was there before this project. A pull links it.
+      then format('on Luma already as %s; if Luma has no such event any more, set luma_event_id to null', e.luma_event_id)
     when luma.is_luma_address(e.external_rsvp_url) then format('already on Luma at %s', e.external_rsvp_url)
     when exists (select from luma.page_keys(e.source_refs::text)) then 'already on Luma, as its source_refs say'
     when e.description ~* '(lu\.ma|luma\.com)/' then (

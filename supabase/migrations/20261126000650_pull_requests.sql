@@ -121,6 +121,7 @@ returns integer language plpgsql set search_path = '' as $$
 declare
   asked integer := luma.ask_pulls(calendar, event, is_dry => false);
 begin
+  perform luma.log_admin('pull_now', jsonb_build_object('calendar', calendar, 'event', event, 'asked', asked));
   perform luma.ring_pull();
   return asked;
 end
@@ -131,8 +132,9 @@ comment on function luma.pull_now(text, text) is
 create or replace function luma.reconcile(dry boolean default true, calendar text default null)
 returns integer language plpgsql set search_path = '' as $$
 declare
-  asked integer := luma.ask_pulls(calendar, null, is_dry => dry);
+  asked integer := luma.ask_pulls(calendar, null, is_dry => coalesce(dry, true));
 begin
+  perform luma.log_admin('reconcile', jsonb_build_object('dry', coalesce(dry, true), 'calendar', calendar, 'asked', asked));
   perform luma.ring_pull();
   return asked;
 end

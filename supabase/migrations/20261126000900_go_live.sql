@@ -9,6 +9,10 @@ begin
     raise exception 'luma.set_mode: the mode is off, dry_run or live, not %', coalesce(quote_literal(set_mode.mode), 'null')
       using errcode = 'invalid_parameter_value';
   end if;
+  if set_mode.mode = before then
+    -- A change of the mode is noted with the setting.
+    perform luma.log_admin('set_mode', jsonb_build_object('mode', before));
+  end if;
   if set_mode.mode = 'live' and before <> 'live' then
     -- What was written while nothing was sent is a backfill: nobody expects a mail about it any more. Only what is to
     -- be hidden on Luma does not wait for its turn.
@@ -34,9 +38,10 @@ begin
   end if;
   if set_mode.mode <> 'off' then
     if set_mode.mode <> before and (select s.scheduled_pulls from luma.settings s) then
-      perform luma.pull_now();
+      perform luma.ask_pulls(null, null, is_dry => false);
+      perform luma.ring_pull();
     end if;
-    perform luma.backfill();
+    perform luma.start_backfill();
     -- For what has waited since before; what backfill enqueued rings by itself.
     perform luma.tick();
   end if;

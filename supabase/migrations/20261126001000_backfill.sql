@@ -132,7 +132,7 @@ returns setof uuid language sql set search_path = '' as $$
 $$;
 comment on function luma.lock_waiting(text) is 'What has waited since before the mode was live, and is no part of the backfill yet.';
 
-create or replace function luma.backfill()
+create or replace function luma.start_backfill()
 returns integer language plpgsql set search_path = '' as $$
 declare
   diverged record;
@@ -173,6 +173,17 @@ begin
   return enqueued;
 end
 $$;
+comment on function luma.start_backfill() is 'What luma.backfill() and luma.set_mode() do. Answers how many it enqueued.';
+
+create or replace function luma.backfill()
+returns integer language plpgsql set search_path = '' as $$
+declare
+  enqueued integer := luma.start_backfill();
+begin
+  perform luma.log_admin('backfill', jsonb_build_object('enqueued', enqueued));
+  return enqueued;
+end
+$$;
 comment on function luma.backfill() is
   'Enqueues every approved, coming event, and every RSVP of events on Luma, that Luma does not have as it is: the next to begin first, below live traffic and without mails to guests. RSVPs of events that are new to Luma follow when it has them. Answers how many. Can be repeated, and goes on after luma.stop_backfill(). See luma.backfill_progress.';
 
@@ -180,6 +191,7 @@ create or replace function luma.stop_backfill()
 returns integer language plpgsql set search_path = '' as $$
 begin
   update luma.backfill_state b set stopped_at = coalesce(b.stopped_at, clock_timestamp()) where b.started_at is not null;
+  perform luma.log_admin('stop_backfill', '{}');
   return (select p.waiting from luma.backfill_progress p);
 end
 $$;

@@ -13,8 +13,10 @@ import {
   insertUsers,
   one,
   pull,
+  restartPostgres,
   rsvp,
   type Stack,
+  until,
 } from "./testing.ts";
 
 const USERS = 5;
@@ -222,6 +224,8 @@ function sorted(guests: Record<string, string>): Record<string, string> {
  */
 async function assertExplained(stack: Stack, history: History): Promise<void> {
   const { sql, simulator } = stack;
+  // First the values, then the conflicts: a drain that the bell has started may write both in between.
+  const { app: rows } = await sides(stack);
   const noted = await sql`
     select distinct l.luma_event_id, c.field, r.user_id
     from luma.conflicts c join luma.event_links l on l.event_id = c.event_id
@@ -230,7 +234,6 @@ async function assertExplained(stack: Stack, history: History): Promise<void> {
     const column = FIELDS.find(([name]) => name === field)?.[1];
     return `${luma_event_id} ${user_id ?? column}`;
   }));
-  const { app: rows } = await sides(stack);
   for (const [key, { app, luma }] of [...history.written]) {
     const [lumaId, what] = key.split(" ") as [string, string];
     const event = simulator.event(lumaId);
@@ -263,6 +266,16 @@ async function assertExplained(stack: Stack, history: History): Promise<void> {
     );
     history.written.delete(key);
   }
+}
+
+/** Waits until no function works any more. */
+async function restOf({ sql }: Stack): Promise<void> {
+  await until("no run is under way", async () => {
+    const runs = await sql`
+      select from luma.drain_runs where ended_at is null and alive_until > now()
+      union all select from luma.pull_runs where ended_at is null`;
+    return runs.length === 0;
+  });
 }
 
 for (const seed of [1, 2, 3]) {
@@ -299,8 +312,14 @@ for (const seed of [1, 2, 3]) {
       await pull(stack);
       await assertExplained(stack, history);
       for (let n = 0; n < 3; n++) {
+        await restOf(stack);
+        // Luma's update takes no condition: what a host writes in the milliseconds between our reading and our update
+        // is overwritten, and with its webhook lost nobody can know. So nobody acts while a run is under way.
+        stack.net.pause();
         await history.act(5, ["app", "luma"]);
+        stack.net.resume();
         await drain(stack);
+        await restOf(stack);
         await assertExplained(stack, history);
       }
       // The functions are down, in the middle of what they do.
@@ -325,7 +344,7 @@ for (const seed of [1, 2, 3]) {
         ...history.written.get(`${event!.id} title`),
         luma: "While nobody listened",
       });
-      await stack.startPostgres();
+      await restartPostgres(stack);
       await history.act(4, ["app", "luma"]);
 
       // All is up again.

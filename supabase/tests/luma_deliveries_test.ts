@@ -14,6 +14,7 @@ import {
   guestList,
   insertUsers,
   one,
+  restartPostgres,
   type Stack,
   until,
 } from "./testing.ts";
@@ -212,7 +213,7 @@ lumaTest(
       attempts.map(({ status }) => status)
     );
     assert(statuses.every((status) => status === 500), String(statuses));
-    await stack.startPostgres();
+    await restartPostgres(stack);
     await settle(stack);
     assertEquals((await rowOf(stack, event.id)).title, event.name);
     assertEquals(

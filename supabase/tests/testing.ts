@@ -235,6 +235,29 @@ export async function until(
   }
 }
 
+/** Starts the crashed database again, and waits until no connection of the Data API hangs on the one that is gone. */
+export async function restartPostgres(stack: Stack): Promise<void> {
+  await stack.startPostgres();
+  const { url, secretKey } = stack;
+  const isBack = async () => {
+    const response = await fetch(`${url}/rest/v1/rpc/luma_take_permits`, {
+      method: "POST",
+      headers: { apikey: secretKey, "content-type": "application/json" },
+      body: JSON.stringify({ calendar: "blr", wanted: 0 }),
+      signal: AbortSignal.timeout(2_000),
+    }).catch(() => null);
+    await response?.body?.cancel();
+    return response?.ok ?? false;
+  };
+  // As many as its pool has connections.
+  await until(
+    "the Data API is back",
+    async () =>
+      (await Promise.all(Array.from({ length: 10 }, isBack))).every(Boolean),
+    60,
+  );
+}
+
 /** Lets every lease run out and every retry delay end, as time would. */
 export async function passTime({ sql }: Pick<Stack, "sql">): Promise<void> {
   await sql`update luma.sync_outbox set due_at = now() - interval '1 second' where due_at > now()`;
