@@ -5,7 +5,13 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { drain, insertEvent, stackTest } from "../supabase/tests/testing.ts";
+import {
+  drain,
+  insertEvent,
+  insertUsers,
+  rsvp,
+  stackTest,
+} from "../supabase/tests/testing.ts";
 import { connect } from "./stack/database.ts";
 import { runConsole } from "./console.ts";
 import { csrfIn, openConsole, textOf } from "./console/client_for_tests.ts";
@@ -30,7 +36,9 @@ Deno.test("every page shows what the database holds, and no secret and no addres
   const overview = await show("/");
   const [health] = await sql`select * from luma.health`;
   assertEquals([Number(health!.waiting), Number(health!.dead)], [4, 1]);
-  assertMatch(overview, /One change could not be sent/);
+  assertMatch(overview, /One change was given up/);
+  const [alert] = await sql`select message from luma.alerts`;
+  assertStringIncludes(overview, `Needs a look ${alert!.message} since`);
   assertMatch(overview, /Waiting 4 0 in flight Given up 1 dead letters/);
   assertMatch(overview, /3 RSVPs waiting the calendar is paused by admin/);
   assertMatch(overview, /zo_events paused Paused by hand/);
@@ -468,6 +476,7 @@ stackTest(
     assertEquals(await titles("?page=0"), to(1, 25));
     assertEquals(await titles("?page=x"), to(1, 25));
     assertEquals(await titles("?page=99"), []);
+    assertEquals(await titles("?search=60%00&status=%00"), [60]);
     assertStringIncludes((await client.get("/events?page=99")).text, "page=3");
     assertEquals(await titles("?search=event+6"), [6, 60]);
     for (const id of [crypto.randomUUID(), "1", "'; drop table x"]) {
@@ -489,9 +498,37 @@ stackTest(
     await stack.stopPostgres();
     const away = await client.get("/");
     assertEquals(away.status, 503);
-    assertStringIncludes(away.text, "No answer from the database");
+    assertStringIncludes(away.text, "The page could not be read");
     await stack.startPostgres();
     assertEquals((await client.get("/")).status, 200);
+  },
+);
+
+stackTest(
+  "of a dry run the page shows what would be sent, and of a deleted event what was",
+  async (stack) => {
+    const { sql } = stack;
+    await using client = await openConsole(stack);
+    const [user] = await insertUsers(stack, 1);
+    const id = await insertEvent(stack, { title: "Kite Making" });
+    await drain(stack);
+    await sql`select luma.set_mode('dry_run')`;
+    await rsvp(stack, id, user!, "going");
+    await drain(stack);
+    const page = textOf((await client.get(`/events/${id}`)).text);
+    assertMatch(
+      page,
+      /Attempt: RSVP of u1 dry run .*POST \/v1\/events\/guests\/add would be sent \{.*"u…@example\.com"/,
+    );
+    assertEquals(page.includes("u1@example.com"), false);
+
+    await sql`delete from public.canonical_events where id = ${id}`;
+    const { status, text } = await client.get(`/events/${id}`);
+    assertEquals(status, 200);
+    assertMatch(
+      textOf(text),
+      /Deleted event .*Attempt: event done .*Attempt: RSVP dry run/,
+    );
   },
 );
 

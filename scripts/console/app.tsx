@@ -148,7 +148,7 @@ export function createApp({ sql, port, keys, report }: ConsoleOptions): Hono {
   app.onError((error, c) => {
     const words = databaseWords(error);
     if (!words) report(error);
-    const page = words ? { title: "No answer from the database", ...words } : {
+    const page = words ? { title: "The page could not be read", ...words } : {
       title: "Something went wrong in the console",
       message: "The terminal that it runs in says more.",
     };

@@ -13,26 +13,28 @@ const MOST = { rsvps: 200, history: 200, conflicts: 50, deadLetters: 50 };
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 export const eventPage: PageOf = async (tx, { id }) => {
-  const event = UUID.test(id) ? await queries.event(tx, id) : undefined;
-  if (!event) return NO_EVENT;
+  if (!UUID.test(id)) return NO_EVENT;
+  const event = await queries.event(tx, id);
   const rsvps = await queries.rsvps(tx, id, MOST.rsvps);
   const history = await queries.history(tx, id, MOST.history);
   const conflicts = await queries.conflicts(tx, MOST.conflicts, id);
   const deadLetters = await queries.deadLetters(tx, MOST.deadLetters, id);
+  // Of one that was deleted its history is left.
+  if (!event && history.length + deadLetters.length === 0) return NO_EVENT;
   return {
-    title: event.title || "Event without a title",
+    title: titleOf(event),
     body: (
       <>
         <p class="trail">
           <a href="/events">Events</a>
         </p>
         <div class="row">
-          <h1>{event.title || "without a title"}</h1>
-          <Badge status={event.status} />
+          <h1>{titleOf(event)}</h1>
+          {event && <Badge status={event.status} />}
         </div>
-        {event.note && <p class="problem">{shortened(event.note)}</p>}
-        <Buttons event={event} />
-        <Facts event={event} />
+        {event?.note && <p class="problem">{shortened(event.note)}</p>}
+        {event && <Buttons event={event} />}
+        {event && <Facts event={event} />}
         {deadLetters.length > 0 && (
           <section aria-labelledby="dead-letters">
             <h2 id="dead-letters">Dead letters</h2>
@@ -54,19 +56,15 @@ export const eventPage: PageOf = async (tx, { id }) => {
           />
           <History lines={history} />
         </section>
-        <section aria-labelledby="rsvps">
-          <h2 id="rsvps">RSVPs</h2>
-          <Cut
-            what="The first"
-            shown={rsvps.length}
-            total={rsvps[0]?.total ?? 0}
-          />
-          <RsvpTable rsvps={rsvps} />
-        </section>
+        {event && <Rsvps rsvps={rsvps} />}
       </>
     ),
   };
 };
+
+function titleOf(event: Event | undefined): string {
+  return event ? event.title || "Event without a title" : "Deleted event";
+}
 
 const NO_EVENT: Page = {
   title: "No such event",
@@ -75,8 +73,8 @@ const NO_EVENT: Page = {
     <>
       <h1>No such event</h1>
       <p>
-        No row of canonical_events has this id; it may have been deleted.{" "}
-        <a href="/events">All events</a>
+        No row of canonical_events has this id, and nothing is known of one that
+        had. <a href="/events">All events</a>
       </p>
     </>
   ),
@@ -94,7 +92,7 @@ function Buttons({ event }: { event: Event }) {
       {event.luma_event_id && (
         <Action to="pull" fields={{ event: event.event_id }}>Pull now</Action>
       )}
-      {event.luma_url && (
+      {event.luma_url?.startsWith("https://") && (
         <a class="button" href={event.luma_url} rel="noopener noreferrer">
           Open on Luma
         </a>
@@ -150,6 +148,20 @@ function Facts({ event }: { event: Event }) {
         <code>{event.event_id}</code>
       </dd>
     </dl>
+  );
+}
+
+function Rsvps({ rsvps }: { rsvps: Rsvp[] }) {
+  return (
+    <section aria-labelledby="rsvps">
+      <h2 id="rsvps">RSVPs</h2>
+      <Cut
+        what="The first"
+        shown={rsvps.length}
+        total={rsvps[0]?.total ?? 0}
+      />
+      <RsvpTable rsvps={rsvps} />
+    </section>
   );
 }
 

@@ -23,8 +23,8 @@ interface Filter {
 
 export const eventsPage: PageOf = async (tx, { query }) => {
   const filter: Filter = {
-    status: query.status ?? "",
-    search: (query.search ?? "").trim(),
+    status: STATUSES.find((status) => status === query.status) ?? "",
+    search: (query.search ?? "").replaceAll("\0", "").trim(),
     page: Math.min(Math.max(Math.trunc(Number(query.page)) || 1, 1), 1_000_000),
   };
   const { total, events } = await queries.events(tx, { ...filter, size: SIZE });

@@ -26,7 +26,7 @@ export const overviewPage: PageOf = async (tx, { now }) => {
     title: "Overview",
     body: (
       <>
-        <h1>{verdict(mode, health)}</h1>
+        <h1>{verdict(mode, health, calendars)}</h1>
         <Concerns health={health} alerts={alerts} />
         <Figures health={health} events={events} lag={lag} />
         <Reasons reasons={reasons} queue={queue} />
@@ -55,16 +55,27 @@ export const overviewPage: PageOf = async (tx, { now }) => {
   };
 };
 
-/** The whole state in one sentence. */
-function verdict(mode: rows.Mode, health: rows.Health): string {
+/** The whole state in one sentence: the worst of it. */
+function verdict(
+  mode: rows.Mode,
+  health: rows.Health,
+  calendars: rows.Calendar[],
+): string {
   const waiting = health.waiting + health.in_flight;
   if (health.dead > 0) {
     return health.dead === 1
-      ? "One change could not be sent"
-      : `${number(health.dead)} changes could not be sent`;
+      ? "One change was given up"
+      : `${number(health.dead)} changes were given up`;
+  }
+  if (health.problem || calendars.some(({ problem }) => problem)) {
+    return "The sync needs a look";
   }
   if (mode === "off") return "The sync is off";
-  if (waiting > 0) return `${counted(health.waiting, "change")} on the way`;
+  if (waiting > 0) {
+    return calendars.every(({ ready }) => ready)
+      ? `${counted(waiting, "change")} on the way`
+      : `${counted(waiting, "change")} waiting`;
+  }
   return mode === "dry_run"
     ? "Dry run: nothing is sent or written"
     : "Everything is in sync";

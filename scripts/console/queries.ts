@@ -5,15 +5,15 @@ import type * as rows from "./rows.ts";
 /** A transaction that cannot write: all that one page shows is of one moment. */
 export type Reader = postgres.TransactionSql;
 
-/** Reads for one page. */
+/** Reads for one page; no longer than a reader would wait. */
 export function reading<T>(
   sql: postgres.Sql,
   read: (tx: Reader) => Promise<T>,
 ): Promise<T> {
-  return sql.begin(
-    "isolation level repeatable read read only",
-    read,
-  ) as Promise<T>;
+  return sql.begin("isolation level repeatable read read only", async (tx) => {
+    await tx`set local statement_timeout = '20s'`;
+    return await read(tx);
+  }) as Promise<T>;
 }
 
 /** What the head of every page shows. */
@@ -30,11 +30,7 @@ export async function health(tx: Reader): Promise<rows.Health> {
   return row;
 }
 
-/** Open alerts; none where luma.alerts is not there yet. */
 export async function alerts(tx: Reader): Promise<rows.Alert[]> {
-  const [{ is_there }] = await tx<[{ is_there: boolean }]>`
-    select to_regclass('luma.alerts') is not null as is_there`;
-  if (!is_there) return [];
   return await tx<rows.Alert[]>`
     select a.kind, a.calendar, a.message, a.raised_at from luma.alerts a where a.state = 'open' order by a.raised_at`;
 }

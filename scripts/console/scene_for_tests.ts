@@ -46,6 +46,7 @@ async function play(stack: Stack): Promise<Scene> {
   await sql`select luma.pull_now(event => ${games})`;
   await pullAll(stack);
   await calendarIsPaused(stack, builders);
+  await sql`select luma.watch()`;
   return { stack, games, builders };
 }
 
