@@ -7,6 +7,7 @@ import type { Stack } from "./stack/mod.ts";
 
 const FOLDER = new URL("../docs/images/", import.meta.url);
 const WIDTH = 1280;
+const MOST_HEIGHT = 1200;
 
 /** Three hours of calls and changes before those of the scene, more in the evening than in the afternoon. */
 async function addPast({ sql }: Stack): Promise<void> {
@@ -26,7 +27,13 @@ async function addPast({ sql }: Stack): Promise<void> {
     ) past`;
 }
 
-async function take(page: Page, name: string, height: number): Promise<void> {
+/** The page down to the end of `last`, or as much of it as a reader sees at once. */
+async function take(page: Page, name: string, last: string): Promise<void> {
+  const end = await page.locator(last).boundingBox();
+  const height = Math.min(
+    Math.ceil((end?.y ?? 0) + (end?.height ?? 0)) + 24,
+    MOST_HEIGHT,
+  );
   await page.setViewportSize({ width: WIDTH, height });
   await page.screenshot({ path: new URL(name, FOLDER).pathname });
   console.log(`docs/images/${name}`);
@@ -40,6 +47,7 @@ await using client = await openConsole(scene.stack);
 await using opened = await openPage(browser, { colorScheme: "light" });
 const { page } = opened;
 await page.goto(client.url);
-await take(page, "console-overview.png", 1085);
+await take(page, "console-overview.png", "main .cards >> nth=0");
 await page.goto(`${client.origin}/events/${scene.games}`);
-await take(page, "console-event.png", 1130);
+await page.locator(".history details:has(> .calls) > summary").first().click();
+await take(page, "console-event.png", "main");

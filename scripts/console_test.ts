@@ -101,7 +101,10 @@ Deno.test("every page shows what the database holds, and no secret and no addres
   );
   assertMatch(event, /14 of 48, 1 of them only on Luma/);
   assertMatch(event, /Arjun a…@example.com going approved on Luma/);
-  assertMatch(await show(`/events/${builders}`), /Send it now .*Next try/);
+  assertMatch(
+    await show(`/events/${builders}`),
+    /waiting the calendar is paused by admin .* Send it now Pull now/,
+  );
 
   assertMatch(
     await show("/conflicts"),

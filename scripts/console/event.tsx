@@ -2,7 +2,7 @@
 import { ConflictTable } from "./conflicts.tsx";
 import type { Page, PageOf } from "./app.tsx";
 import { DeadLetterTable } from "./dead_letters.tsx";
-import { atEvent, number, shortened, words } from "./format.ts";
+import { atEvent, counted, shortened, words } from "./format.ts";
 import { History } from "./history.tsx";
 import { Action, Ago, Badge, Cut, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";
@@ -32,7 +32,11 @@ export const eventPage: PageOf = async (tx, { id }) => {
           <h1>{titleOf(event)}</h1>
           {event && <Badge status={event.status} />}
         </div>
-        {event?.note && <p class="problem">{shortened(event.note)}</p>}
+        {event?.note && (
+          <p class={event.status === "failed" ? "problem" : "quiet"}>
+            {shortened(event.note)}
+          </p>
+        )}
         {event && <Buttons event={event} />}
         {event && <Facts event={event} />}
         {deadLetters.length > 0 && (
@@ -134,12 +138,12 @@ function Facts({ event }: { event: Event }) {
       <dd>
         <Ago at={event.synced_at} />
       </dd>
-      {event.status === "waiting" && (
+      {event.status === "waiting" && !!event.attempts && (
         <>
           <dt>Next try</dt>
           <dd>
-            <Ago at={event.due_at} />, after {number(event.attempts ?? 0)}{" "}
-            failed
+            <Ago at={event.due_at} />, after{" "}
+            {counted(event.attempts, "failed one")}
           </dd>
         </>
       )}
