@@ -6,6 +6,7 @@ import {
   inlineStatements,
   shellCommands,
 } from "./docs/commands.ts";
+import { CHECK_IDS } from "./doctor/ids.ts";
 import { runSupabaseCli } from "./stack/supabase_cli.ts";
 import { type Stack, startStack } from "./stack/mod.ts";
 import { drain, insertEvent, one, until } from "../supabase/tests/testing.ts";
@@ -266,6 +267,19 @@ Deno.test("docs/configuration.md has every setting with its default and what it 
     } | ${comment} |`
   ).filter((row) => !words.includes(row));
   assertEquals(missing, []);
+});
+
+Deno.test("docs/operations.md says what to do for every line of the doctor and every alert", async () => {
+  const page = await read("docs/operations.md");
+  const causes = await read(
+    "supabase/migrations/20261127000550_alert_causes.sql",
+  );
+  const alerts = [...causes.matchAll(/^select '(\w+)'/gm)].map(([, kind]) =>
+    kind
+  );
+  assert(alerts.length >= 6);
+  const lines = [...CHECK_IDS, ...alerts];
+  assertEquals(lines.filter((line) => !page.includes(`| \`${line}\` `)), []);
 });
 
 Deno.test("links between the pages lead somewhere", async () => {
