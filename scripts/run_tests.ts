@@ -1,13 +1,20 @@
 /**
- * `deno task test`: everything that CI checks. Formatting, lint and types first, because they are quick to
- * mend; then all tests, two files at a time; the last line is "N passed, N failed".
+ * `deno task test`: everything that CI checks.
  * (Not named test.ts: `deno test` would take this file for a test, and run itself for ever.)
- *
- *   --postgres npm|auto|<bin dir>   the Postgres to test on, as in `deno task dev`
- *   anything else                   goes to `deno test` (files, --filter …)
  */
-
 import { startWatchdog } from "./stack/watchdog.ts";
+
+const HELP =
+  `deno task test [--postgres <npm|auto|bin folder>] [files and flags of deno test]
+
+Checks formatting, lint and types first, because they are quick to mend; then runs all tests, two files at a time. The
+last line is "N passed, N failed".
+
+  --postgres  the Postgres to test on, as in deno task dev
+  --help      this text
+
+Anything else goes to deno test, for example files, or --filter "killed".
+`;
 
 interface Step {
   name: string;
@@ -56,6 +63,10 @@ function options(
   };
 }
 
+if (Deno.args.includes("--help")) {
+  console.log(HELP);
+  Deno.exit(0);
+}
 const { env, rest } = options(Deno.args);
 let passed = 0;
 let failed = 0;

@@ -1,4 +1,4 @@
-/** Taking over from an integration in the app that has pushed events itself, and kept their ids in luma_event_id. */
+/** What is on Luma though the database does not know: pushed by another integration, or since the backup. */
 import { assertEquals } from "@std/assert";
 import { linked } from "./adoption_for_tests.ts";
 import { hostEvent, lumaTest, settle } from "./luma_side.ts";
@@ -73,3 +73,36 @@ lumaTest(
     assertEquals(simulator.events().length, 3);
   },
 );
+
+for (const first of ["the pull", "the approval"]) {
+  lumaTest(
+    `after a backup from before its approval was restored, an event is linked again, and not doubled: ${first} comes first`,
+    async (stack) => {
+      const { sql, simulator } = stack;
+      const id = await insertEvent(stack);
+      await settle(stack);
+      const [event] = simulator.events();
+      await sql`select luma.set_mode('off')`;
+      await sql`
+        truncate luma.event_links, luma.sync_outbox, luma.guests, luma.guest_links, luma.webhook_inbox, luma.reads, luma.removed_events`;
+      await sql`
+        update public.canonical_events
+        set submission_status = 'pending', luma_event_id = null, external_rsvp_url = null, luma_sync_status = null where id = ${id}`;
+      await sql`truncate luma.sync_outbox`;
+      await sql`select luma.set_mode('live')`;
+      if (first === "the pull") await pull(stack);
+      await sql`update public.canonical_events set submission_status = 'approved' where id = ${id}`;
+      await settle(stack);
+      await sql`update public.canonical_events set title = 'Since' where id = ${id}`;
+      await settle(stack);
+      await pull(stack);
+      await settle(stack);
+      assertEquals(await linked(stack), { [id]: event!.id });
+      assertEquals(simulator.events().map(({ name }) => name), ["Since"]);
+      const { count } = await one(
+        sql`select count(*)::int as count from public.canonical_events`,
+      );
+      assertEquals(count, 1);
+    },
+  );
+}
