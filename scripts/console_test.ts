@@ -247,6 +247,7 @@ stackTest(
         "//evil.example/x",
         "https://evil.example/x",
         "/\\evil.example",
+        "https://a//b//evil.example/x",
         "javascript:alert(1)",
       ]
     ) {
