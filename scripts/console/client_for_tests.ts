@@ -3,6 +3,12 @@ import { connect } from "../stack/database.ts";
 import type { Stack } from "../stack/mod.ts";
 import { POOL, serveConsole } from "../console.ts";
 
+/** Every page but those of single events. */
+export const PAGES = [
+  ...["/", "/events", "/dead-letters", "/conflicts", "/webhooks", "/pulls"],
+  "/log",
+];
+
 export interface Visit {
   status: number;
   text: string;

@@ -1,5 +1,5 @@
 /** What was changed on both sides at once. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { shown, words } from "./format.ts";
 import { At, Badge, Cut, EventLink, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";

@@ -1,5 +1,5 @@
 /** What was given up, and why. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { shortened } from "./format.ts";
 import { Action, Ago, Cut, EventLink, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";

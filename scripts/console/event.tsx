@@ -1,6 +1,6 @@
 /** Everything that is known of one event. */
 import { ConflictTable } from "./conflicts.tsx";
-import type { Page, PageOf } from "./app.tsx";
+import type { Page, PageOf } from "./page.ts";
 import { DeadLetterTable } from "./dead_letters.tsx";
 import { atEvent, counted, shortened, words } from "./format.ts";
 import { History } from "./history.tsx";

@@ -1,5 +1,5 @@
 /** The events, by status and title. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { atEvent, counted, number, shortened } from "./format.ts";
 import { Ago, Badge, EventLink, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";

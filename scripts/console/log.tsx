@@ -1,5 +1,5 @@
 /** What was done by hand: who, when, what. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { shortened, shown, words } from "./format.ts";
 import { At, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";

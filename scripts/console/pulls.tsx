@@ -1,5 +1,5 @@
 /** Each pull: what it was to read, how far it is, and what it found. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { counted, duration, number, shortened } from "./format.ts";
 import { Action, At, Badge, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";

@@ -1,5 +1,5 @@
 /** Luma's webhooks, and what became of each. */
-import type { PageOf } from "./app.tsx";
+import type { PageOf } from "./page.ts";
 import { duration, shortened, words } from "./format.ts";
 import { At, Badge, EventLink, Table } from "./parts.tsx";
 import * as queries from "./queries.ts";
