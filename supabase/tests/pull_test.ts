@@ -402,6 +402,10 @@ stackTest(
     );
     assertEquals((await sql`select from public.canonical_events`).length, 1);
     // One that never starts is rung for less and less often, and luma.health says so.
+    await until(
+      "nothing rings any more",
+      async () => (await sql`select from net.http_request_queue`).length === 0,
+    );
     net.pause();
     await stack.functions.kill("luma-pull");
     await sql`select luma.pull_now()`;
