@@ -101,6 +101,7 @@ Up after ${
   Functions       ${stack.functionsUrl}/<name>
     x-luma-sync-secret: ${stack.syncSecret}
   Simulated Luma  ${stack.simulator.url}
+  Console         SUPABASE_DB_URL="${url}" npx -y deno task console
 
 Statements to try, in psql or any other client:
 

@@ -41,7 +41,8 @@ language sql stable set search_path = '' as $$
   ),
   counted as (
     select date_bin(traffic.bucket, m.at, '2000-01-01') as bucket_at, m.calendar, sum(m.calls)::bigint as calls,
-      count(*) filter (where m.status is null or m.status >= 400 and m.status <> 429) as failed,
+      -- A 404 answers a look-up as well as anything.
+      count(*) filter (where m.status is null or m.status >= 400 and m.status not in (404, 429)) as failed,
       count(*) filter (where m.status = 429) as rate_limited
     from made m
     group by 1, 2

@@ -29,6 +29,11 @@ language sql stable set search_path = '' as $$
     from attempts a where a.changed_at is not null
     group by a.entity, a.entity_id, a.changed_at, a.who
     union all
+    -- Waits for its first attempt, or for the next one.
+    select null, o.changed_at, 'committed', o.entity, e.who, 'waiting', o.last_error, null, '[]'
+    from entities e join luma.sync_outbox o on o.entity = e.entity and o.entity_id = e.entity_id
+    where o.version > o.done_version and o.changed_at not in (select a.changed_at from attempts a where a.entity_id = o.entity_id)
+    union all
     select a.id, a.settled_at, 'attempt', a.entity, a.who, a.outcome, a.error, a.settled_at - coalesce(a.leased_at, a.settled_at), a.calls
     from attempts a
     union all

@@ -17,7 +17,7 @@ select 'calendar' as kind, s.luma_key as subject, 1::bigint as level, format('%s
 from luma.calendar_state s
 where s.problem is not null
 union all
-select 'dead_letters', '', count(*), format('%s dead letters, which are not tried again by themselves: select * from luma.dead_letters;', count(*))
+select 'dead_letters', '', count(*), format('dead letters, which are not tried again by themselves: %s. select * from luma.dead_letters;', count(*))
 from luma.dead_letters d having count(*) > 0
 union all
 select 'lag', coalesce(l.calendar, ''), 1,
@@ -36,7 +36,7 @@ select 'functions', '', 1, p.problem
 from (select coalesce(luma.drain_problem(), luma.pull_problem()) as problem) p
 where p.problem is not null
 union all
-select 'triggers', '', 1, format('%s changes could not be enqueued by their triggers, nor since by the sweep: select * from luma.missed_changes;', count(*))
+select 'triggers', '', 1, format('changes that their triggers could not enqueue, nor since the sweep: %s. select * from luma.missed_changes;', count(*))
 from luma.missed_changes m where m.missed_at < now() - interval '10 minutes' having count(*) > 0;
 comment on view luma.alert_causes is
   'What is wrong now and worth a message: a calendar that has stopped or lacks its key, dead letters, changes that wait too long, webhooks that are silent while pulls find changes, functions that do not start, triggers that fail.';

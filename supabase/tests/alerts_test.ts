@@ -132,7 +132,7 @@ stackTest(
       await watch(stack);
       const ids = [await addDeadLetter(stack)];
       const dead = (count: number) => [
-        `Luma sync\n🔴 ${count} dead letters, which are not tried again by themselves: select * from luma.dead_letters;`,
+        `Luma sync\n🔴 dead letters, which are not tried again by themselves: ${count}. select * from luma.dead_letters;`,
       ];
       assertEquals(await toldBy(stack, address), dead(1));
       ids.push(await addDeadLetter(stack), await addDeadLetter(stack));

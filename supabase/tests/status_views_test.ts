@@ -196,8 +196,11 @@ lumaTest(
       history.find(({ what }) => what === "conflict")!.detail,
       "name: app Here, Luma There",
     );
-    // Of another event there is nothing in it.
+    // Of another event there is nothing in it but what waits.
     const other = await insertEvent(stack);
-    assertEquals((await sql`select * from luma.history(${other})`).length, 0);
+    const waits = await one(
+      sql`select what, outcome from luma.history(${other})`,
+    );
+    assertEquals({ ...waits }, { what: "committed", outcome: "waiting" });
   },
 );
