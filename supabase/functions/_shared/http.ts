@@ -1,21 +1,39 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
-import { type Env, EnvError, readEnv } from "./env.ts";
+import { type Env, EnvError, readEnv, readVars } from "./env.ts";
+import { introduction } from "./introduce.ts";
 import { StoreError } from "./store.ts";
 
-/** Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. */
+/**
+ * Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. To a GET with
+ * the sync secret the function introduces itself.
+ */
 export function serve(
+  name: string,
   handle: (request: Request, env: Env) => Promise<Response>,
 ): void {
   Deno.serve((request) => {
     try {
-      return handle(request, readEnv());
+      const vars = readVars();
+      const env = readEnv(vars);
+      return asksWho(request, env.syncSecret)
+        ? json(introduction(name, vars, env.syncSecret, new Date()))
+        : handle(request, env);
     } catch (error) {
       if (!(error instanceof EnvError)) throw error;
       console.error(error.message);
       return json({ error: error.message }, 503);
     }
   });
+}
+
+/** True for a GET with the sync secret. */
+export function asksWho(
+  { method, headers }: Request,
+  syncSecret: string,
+): boolean {
+  return method === "GET" &&
+    sameSecret(headers.get("x-luma-sync-secret"), syncSecret);
 }
 
 /** A JSON answer. */
