@@ -48,7 +48,7 @@ type Out = (text: string) => void;
 
 async function showSends(sql: postgres.Sql, out: Out): Promise<void> {
   const rows = await sql`
-    select distinct on (a.entity, a.entity_id) a.entity, a.calendar, a.calls,
+    select distinct on (a.entity, a.entity_id) a.entity, a.entity_id, a.calendar, a.calls,
       coalesce(e.title, 'event ' || a.entity_id) as title
     from luma.attempts a
     join luma.sync_outbox o on o.entity = a.entity and o.entity_id = a.entity_id
@@ -56,12 +56,16 @@ async function showSends(sql: postgres.Sql, out: Out): Promise<void> {
     where a.outcome = 'dry_run' and o.version > o.done_version
     order by a.entity, a.entity_id, a.id desc`;
   if (rows.length === 0) return out("\nGoing live would send nothing.");
-  const count = (entity: string) =>
-    rows.filter((row) => row.entity === entity).length;
+  const events = rows.filter(({ entity }) => entity === "event");
+  // RSVPs of an event that Luma does not have wait for it, and are in no attempt yet.
+  const [held] = await sql`
+    select count(*)::int as count from luma.rsvp_status
+    where status = 'held' and event_id = any (${
+    events.map(({ entity_id }) => entity_id)
+  })`;
+  const rsvps = rows.length - events.length;
   out(
-    `\nGoing live would send ${count("event")} events and ${
-      count("rsvp")
-    } RSVPs (luma.attempts, outcome dry_run):`,
+    `\nGoing live would send ${events.length} events, then their ${held?.count} RSVPs, and ${rsvps} other RSVPs (luma.attempts, outcome dry_run):`,
   );
   out(table(
     ["what", "title", "calendar", "calls"],

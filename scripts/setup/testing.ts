@@ -129,17 +129,17 @@ function hostedOn(stack: Stack, envFile: string): Hosted {
         },
       );
       const said = [...out, ...err].join("\n");
-      await assertDiscreet(said, await env());
+      assertDiscreet(said, await env());
       return { code, said, cli: calls };
     },
   };
 }
 
 /** Nothing that was printed may hold a secret of the .env file, or an e-mail address. */
-export async function assertDiscreet(
+export function assertDiscreet(
   said: string,
   env: Record<string, string | undefined>,
-): Promise<void> {
+): void {
   const secrets = Object.entries(env)
     .filter(([name]) => /(_KEY|_SECRET|_DB_URL)$/.test(name))
     .flatMap(([, value]) => value?.split(",") ?? []).filter(Boolean);
@@ -147,7 +147,6 @@ export async function assertDiscreet(
     assert(!said.includes(secret), `a secret was printed: ${said}`);
   }
   assert(!/[\w.]+@[\w.]+\.[a-z]{2,}/.test(said), `an address: ${said}`);
-  return await Promise.resolve();
 }
 
 /** What the CLI does to a hosted project, done to the stack. */
