@@ -48,6 +48,8 @@ async function applyEach(
   await sql.unsafe(RECORD);
   for (const file of files) {
     await sql.begin(async (transaction) => {
+      // Rather fail, and be repeated, than wait while the app's writes queue behind.
+      await transaction`set local lock_timeout = '3s'`;
       await applyFile(transaction, `${world.root}/supabase/migrations/${file}`);
       await transaction`
         insert into luma.migrations (version) values (${versionOf(file)})
