@@ -28,7 +28,7 @@ export function planText(plan: Plan): string {
   const rows = [...plan].flatMap(([{ name }, lines]) =>
     lines.map((line, index) => [index === 0 ? name : "", line])
   );
-  return table(["step", "what will be done"], rows, 120);
+  return table(["step", "what will be done"], rows, 200);
 }
 
 /** Takes the steps of the plan, and nothing else. */
