@@ -3,14 +3,13 @@ import { withDatabase } from "./admin/database.ts";
 import { runTask, shellWorld } from "./admin/flags.ts";
 import { discreet } from "./project/redact.ts";
 import { calendarRows, keysLacking } from "./project/calendars.ts";
-import { readProject } from "./project/settings.ts";
+import { readProject, takesWebhooks } from "./project/settings.ts";
 import { findTarget } from "./project/target.ts";
 import { report } from "./setup/report.ts";
 import { checkDatabase } from "./setup/requirements.ts";
 import { makePlan, planText, takeSteps } from "./setup/run.ts";
 import type { Scene, SetupWorld } from "./setup/scene.ts";
 import { STEPS } from "./setup/steps.ts";
-import { isReachable } from "./setup/step_webhooks.ts";
 import { runSupabaseCli } from "./stack/supabase_cli.ts";
 import { Problem } from "./webhooks/problem.ts";
 
@@ -115,7 +114,7 @@ async function showNotes(scene: Scene): Promise<void> {
       `Note: ${name} is not set. Events of that calendar wait until it is.`,
     );
   }
-  if (!isReachable(scene)) {
+  if (!takesWebhooks(settings)) {
     world.out(
       "Note: Luma cannot deliver webhooks to this machine. Pulls find what they would tell, every 15 minutes.",
     );

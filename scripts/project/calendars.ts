@@ -5,6 +5,7 @@ import {
   type LumaClient,
 } from "../../supabase/functions/_shared/luma/client.ts";
 import { explained } from "../webhooks/commands.ts";
+import { Problem } from "../webhooks/problem.ts";
 import type { Calendar } from "../webhooks/settings.ts";
 import type { ProjectSettings } from "./settings.ts";
 
@@ -47,6 +48,20 @@ export async function askLuma(
       return { calendar, luma, found: null, problem, clockMs };
     }
   }));
+}
+
+/** Does something on Luma. What goes wrong there becomes a Problem that names the calendar and what to do. */
+export async function onLuma<T>(
+  settings: Pick<ProjectSettings, "lumaUrl">,
+  calendar: Calendar,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const said = explained(error, calendar, settings);
+    throw new Problem(`${calendar.name}: ${said}`);
+  }
 }
 
 /** A row of public.calendars that has a key's name. */

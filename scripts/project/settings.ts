@@ -99,3 +99,10 @@ function written(file: Vars): Vars {
 export function isHere(url: string): boolean {
   return ["127.0.0.1", "localhost"].includes(URL.parse(url)?.hostname ?? "");
 }
+
+/** Luma cannot deliver to this machine; a simulator that runs on it can. */
+export function takesWebhooks(
+  { address, lumaUrl }: Pick<Settings, "address" | "lumaUrl">,
+): boolean {
+  return !isHere(address) || isHere(lumaUrl);
+}

@@ -3,10 +3,8 @@ import {
   createLumaClient,
   type LumaClient,
 } from "../../supabase/functions/_shared/luma/client.ts";
-import { LumaError } from "../../supabase/functions/_shared/luma/errors.ts";
-import { isHere } from "../project/settings.ts";
-import { explained } from "../webhooks/commands.ts";
-import { Problem } from "../webhooks/problem.ts";
+import { onLuma } from "../project/calendars.ts";
+import { takesWebhooks } from "../project/settings.ts";
 import { keepSecret } from "../webhooks/secrets.ts";
 import type { Calendar } from "../webhooks/settings.ts";
 import { inspect, register } from "../webhooks/subscriptions.ts";
@@ -18,7 +16,7 @@ export const webhooksStep: Step = {
 
   async look(scene) {
     const { settings } = scene;
-    if (!isReachable(scene)) return [];
+    if (!takesWebhooks(settings)) return [];
     return await forEach(scene, async (luma, calendar) => {
       const { name, secrets, secretName } = calendar;
       const { kept, lacks } = await inspect(luma, settings.address, secrets);
@@ -51,13 +49,6 @@ export const webhooksStep: Step = {
   usesCli: ({ target }) => target.kind === "hosted",
 };
 
-/** Luma cannot deliver to this machine; a simulator that runs on it can. */
-export function isReachable(
-  { settings }: { settings: { address: string; lumaUrl: string } },
-): boolean {
-  return !isHere(settings.address) || isHere(settings.lumaUrl);
-}
-
 async function forEach(
   { settings, world }: Scene,
   work: (luma: LumaClient, calendar: Calendar) => Promise<string[]>,
@@ -65,16 +56,10 @@ async function forEach(
   const lines: string[] = [];
   const { lumaUrl: baseUrl } = settings;
   for (const calendar of settings.calendars) {
-    const { apiKey, name } = calendar;
+    const { apiKey } = calendar;
     const luma = createLumaClient({ apiKey, baseUrl, fetch: world.fetch });
-    try {
-      lines.push(...await work(luma, calendar));
-    } catch (error) {
-      if (!(error instanceof LumaError || error instanceof Problem)) {
-        throw error;
-      }
-      throw new Problem(`${name}: ${explained(error, calendar, settings)}`);
-    }
+    const told = await onLuma(settings, calendar, () => work(luma, calendar));
+    lines.push(...told);
   }
   return lines;
 }
