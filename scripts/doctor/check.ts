@@ -1,5 +1,6 @@
 /** What a check of `deno task doctor` is, and how all of them are made. */
 import type postgres from "postgres";
+import { hasStatus } from "../../supabase/functions/_shared/luma/errors.ts";
 import type { AdminWorld } from "../admin/flags.ts";
 import type { KeyState } from "../project/calendars.ts";
 import type { FunctionState } from "../project/functions.ts";
@@ -63,6 +64,9 @@ export function failure(found: string, fix: string): Finding {
   return { level: "failure", found, fix };
 }
 
+/** What to do when Luma has no call left for the doctor. */
+export const BUSY = "Luma's rate limit is used up: look again in a minute.";
+
 /** Makes the checks, one after the other, and tells each result as it comes. */
 export async function makeChecks(
   checks: readonly Check[],
@@ -92,6 +96,7 @@ async function looked(scene: Scene, look: Check["look"]): Promise<Finding> {
     return await look(scene);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
+    if (hasStatus(error.cause, 429)) return warning(error.message, BUSY);
     const { hint, code } = error as { hint?: string; code?: string };
     // An error without a code is a mistake of this program.
     if (!(error instanceof Problem) && code === undefined) throw error;

@@ -11,7 +11,7 @@ import {
 import { takesWebhooks } from "../project/settings.ts";
 import type { Calendar } from "../webhooks/settings.ts";
 import { inspect } from "../webhooks/subscriptions.ts";
-import { type Check, failure, ok, type Scene, warning } from "./check.ts";
+import { BUSY, type Check, failure, ok, type Scene, warning } from "./check.ts";
 
 const REGISTER = "deno task setup";
 const TIMEOUT_MS = 30_000;
@@ -23,10 +23,14 @@ export const lumaChecks: readonly Check[] = [
     async look(scene) {
       const keys = await scene.keys();
       const refused = keys.filter(({ problem }) => problem);
-      return refused.length === 0
-        ? ok(keys.map(({ calendar }) => calendar.apiKeyName).join(", "))
+      if (refused.length === 0) {
+        return ok(keys.map(({ calendar }) => calendar.apiKeyName).join(", "));
+      }
+      const found = refused.map(({ problem }) => problem).join(" ");
+      return refused.every(({ isBusy }) => isBusy)
+        ? warning(found, BUSY)
         : failure(
-          refused.map(({ problem }) => problem).join(" "),
+          found,
           `Mend it in ${scene.settings.envFile}, then deno task setup.`,
         );
     },

@@ -4,6 +4,7 @@ import {
   createLumaClient,
   type LumaClient,
 } from "../../supabase/functions/_shared/luma/client.ts";
+import { hasStatus } from "../../supabase/functions/_shared/luma/errors.ts";
 import { explained } from "../webhooks/commands.ts";
 import { Problem } from "../webhooks/problem.ts";
 import type { Calendar } from "../webhooks/settings.ts";
@@ -17,6 +18,8 @@ export interface KeyState {
   found: { id: string; name: string } | null;
   /** Why not, with what to do; empty when it did. */
   problem: string;
+  /** The problem is only that there are no calls left this minute. */
+  isBusy: boolean;
   /** Luma's clock minus this machine's, in milliseconds, or null. */
   clockMs: number | null;
 }
@@ -39,13 +42,14 @@ export async function askLuma(
         return response;
       },
     });
+    const asked = { calendar, luma, found: null, problem: "", isBusy: false };
     try {
       await luma.getSelf();
       const { id, name } = await luma.getCalendar();
-      return { calendar, luma, found: { id, name }, problem: "", clockMs };
+      return { ...asked, found: { id, name }, clockMs };
     } catch (error) {
       const problem = explained(error, calendar, settings);
-      return { calendar, luma, found: null, problem, clockMs };
+      return { ...asked, problem, isBusy: hasStatus(error, 429), clockMs };
     }
   }));
 }
@@ -60,7 +64,7 @@ export async function onLuma<T>(
     return await work();
   } catch (error) {
     const said = explained(error, calendar, settings);
-    throw new Problem(`${calendar.name}: ${said}`);
+    throw new Problem(`${calendar.name}: ${said}`, { cause: error });
   }
 }
 

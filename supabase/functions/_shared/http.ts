@@ -1,6 +1,6 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
-import { type Env, EnvError, readEnv, readVars } from "./env.ts";
+import { type Env, EnvError, readEnv, readVars, type Vars } from "./env.ts";
 import { introduction } from "./introduce.ts";
 import { StoreError } from "./store.ts";
 
@@ -12,13 +12,12 @@ export function serve(
   name: string,
   handle: (request: Request, env: Env) => Promise<Response>,
 ): void {
-  Deno.serve((request) => {
+  Deno.serve((request): Response | Promise<Response> => {
     try {
       const vars = readVars();
       const env = readEnv(vars);
-      return asksWho(request, env.syncSecret)
-        ? json(introduction(name, vars, env.syncSecret, new Date()))
-        : handle(request, env);
+      return introduce(name, request, vars, env.syncSecret) ??
+        handle(request, env);
     } catch (error) {
       if (!(error instanceof EnvError)) throw error;
       console.error(error.message);
@@ -27,13 +26,18 @@ export function serve(
   });
 }
 
-/** True for a GET with the sync secret. */
-export function asksWho(
-  { method, headers }: Request,
+/** Answers a GET that carries the sync secret: who the function is, or 401 when it is another one. Null otherwise. */
+export function introduce(
+  name: string,
+  request: Request,
+  vars: Vars,
   syncSecret: string,
-): boolean {
-  return method === "GET" &&
-    sameSecret(headers.get("x-luma-sync-secret"), syncSecret);
+): Response | null {
+  const given = request.headers.get("x-luma-sync-secret");
+  if (request.method !== "GET" || given === null) return null;
+  return sameSecret(given, syncSecret)
+    ? json(introduction(name, vars, syncSecret, new Date()))
+    : refuse(request, syncSecret);
 }
 
 /** A JSON answer. */

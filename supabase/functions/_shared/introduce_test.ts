@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { asksWho } from "./http.ts";
+import { introduce } from "./http.ts";
 import {
   fingerprint,
   introduction,
@@ -60,15 +60,21 @@ Deno.test("settings are the functions' own variables, trimmed, without the empty
   }
 });
 
-Deno.test("only a GET with the sync secret is answered so", () => {
-  const request = (method: string, secret?: string) =>
-    new Request("http://127.0.0.1/luma-drain", {
-      method,
-      headers: secret === undefined ? {} : { "x-luma-sync-secret": secret },
-    });
-  assert(asksWho(request("GET", "s3cret"), "s3cret"));
-  assert(!asksWho(request("POST", "s3cret"), "s3cret"));
-  assert(!asksWho(request("GET", "other"), "s3cret"));
-  assert(!asksWho(request("GET"), "s3cret"));
-  assert(!asksWho(request("GET", ""), ""));
+Deno.test("only a GET with the sync secret is answered so; with another one it is refused", async () => {
+  const answer = (method: string, secret?: string, syncSecret = "s3cret") =>
+    introduce(
+      "luma-drain",
+      new Request("http://127.0.0.1/luma-drain", {
+        method,
+        headers: secret === undefined ? {} : { "x-luma-sync-secret": secret },
+      }),
+      VARS,
+      syncSecret,
+    );
+  assertEquals((await answer("GET", "s3cret")?.json()).name, "luma-drain");
+  for (const [secret, syncSecret] of [["other", "s3cret"], ["", ""]]) {
+    assertEquals(answer("GET", secret, syncSecret)?.status, 401);
+  }
+  assertEquals(answer("GET"), null);
+  assertEquals(answer("POST", "s3cret"), null);
 });
