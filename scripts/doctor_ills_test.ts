@@ -260,7 +260,7 @@ const ILLS: Ill[] = [
     "dead-letters",
     "warning",
     "1 given up",
-    "insert into luma.webhook_inbox (webhook_id, calendar, type, payload, state, error) values ('x', 'blr', 'event.created', '{}', 'failed', 'why')",
+    "insert into luma.webhook_inbox (webhook_id, calendar, type, payload, sent_at, state, error) values ('x', 'blr', 'event.created', '{}', now(), 'failed', 'why')",
     "delete from luma.webhook_inbox where webhook_id = 'x'",
   ),
   sqlIll(
@@ -298,7 +298,7 @@ const ILLS: Ill[] = [
   {
     id: "functions-release",
     level: "failure",
-    says: "luma-pull is 0123456789ab; this checkout is",
+    says: "luma-webhook is 0123456789ab; this checkout is",
     make: ({ stack }) =>
       stack.functions.setEnv({ LUMA_RELEASE: "0123456789ab" }),
     mend: async ({ stack }) =>
@@ -309,19 +309,19 @@ const ILLS: Ill[] = [
   ): Ill => ({
     id: "queue",
     level,
-    says: `1 due, the oldest since ${minutes * 60}`,
+    says: "1 due, the oldest since",
     async make(hosted) {
       const { stack } = hosted;
-      stack.net.pause();
+      await stack.functions.stop();
       await insertEvent(stack, { starts_at: new Date(Date.now() + 864e5) });
       await stack.sql`
         update luma.sync_outbox set due_at = now() - make_interval(mins => ${minutes})
         where version > done_version`;
     },
     async mend({ stack }) {
-      stack.net.resume();
-      await stack.sql`select luma.tick()`;
+      stack.functions.start();
       await until("it is sent", async () => {
+        await stack.sql`select luma.tick()`;
         const due = await stack.sql`select from luma.due_jobs`;
         return due.length === 0;
       });

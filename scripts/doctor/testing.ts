@@ -88,6 +88,7 @@ export async function healthy({ stack, setup }: Hosted): Promise<void> {
   assertEquals(code, 0, said);
   const { sql } = stack;
   await sql`select luma.set_mode('live')`;
+  await sql`insert into public.event_cultures (slug, name) values ('default', 'Other')`;
   // A minute has to go by before pg_cron would have run it.
   await sql`
     insert into cron.job_run_details (jobid, runid, status, start_time, username)
