@@ -5,6 +5,7 @@ import { discreet } from "./project/redact.ts";
 import { calendarRows, keysLacking } from "./project/calendars.ts";
 import { readProject, takesWebhooks } from "./project/settings.ts";
 import { findTarget } from "./project/target.ts";
+import { checkCli } from "./setup/cli.ts";
 import { report } from "./setup/report.ts";
 import { checkDatabase } from "./setup/requirements.ts";
 import { makePlan, planText, takeSteps } from "./setup/run.ts";
@@ -84,6 +85,9 @@ async function run(
   await showNotes(scene);
   if (onlyPlan) return 0;
   if (plan.size > 0) {
+    if ([...plan.keys()].some((step) => step.usesCli?.(scene))) {
+      await checkCli(scene);
+    }
     if (!yes && !await world.confirm("Do this?")) {
       world.out("Nothing was changed.");
       return 1;

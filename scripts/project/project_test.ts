@@ -73,6 +73,14 @@ Deno.test("what `supabase start` calls api.supabase.internal is found on this ma
   assertEquals(problems, []);
   assertEquals(settings.functionsUrl, LUMA_FUNCTIONS_URL.slice(0, -1));
   assertEquals(settings.reachUrl, "http://127.0.0.1:54321/functions/v1");
+  const SUPABASE_DB_URL = "postgresql://x:y@pooler.example:6543/postgres";
+  const pooled = await findProject(
+    { ...vars, SUPABASE_DB_URL },
+    "/nowhere/.env",
+  );
+  assertEquals(pooled.problems.map((problem) => problem.slice(0, 45)), [
+    "SUPABASE_DB_URL is the transaction pooler's (",
+  ]);
 });
 
 Deno.test("a release changes with what is deployed, and with nothing else", async () => {

@@ -67,11 +67,7 @@ export async function findProject(
       "LUMA_SYNC_SECRET must be one word of printable ASCII, because it is sent as a header.",
     );
   }
-  if (!vars.SUPABASE_DB_URL?.trim()) {
-    problems.push(
-      'SUPABASE_DB_URL is not set: the connection string of the project\'s database (in the dashboard under Connect, "Session pooler").',
-    );
-  }
+  problems.push(...databaseProblems(vars.SUPABASE_DB_URL?.trim() ?? ""));
   return {
     settings: {
       ...settings,
@@ -84,6 +80,20 @@ export async function findProject(
     },
     problems,
   };
+}
+
+function databaseProblems(url: string): string[] {
+  if (url === "") {
+    return [
+      'SUPABASE_DB_URL is not set: the connection string of the project\'s database (in the dashboard under Connect, "Session pooler").',
+    ];
+  }
+  // Each statement may meet another connection there, so that nothing can be held.
+  return URL.parse(url)?.port === "6543"
+    ? [
+      "SUPABASE_DB_URL is the transaction pooler's (port 6543): take the session pooler's, port 5432.",
+    ]
+    : [];
 }
 
 /** Webhook secrets are written into the file: a shell that has read it before holds older ones. */

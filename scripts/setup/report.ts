@@ -29,7 +29,7 @@ export async function report(scene: Scene): Promise<void> {
     );
   }
   world.out(
-    `\nThe mode is ${mode}: nothing was sent. To go live, in the SQL editor:\n  select luma.set_mode('live');`,
+    `\nThe mode is ${mode}: nothing was sent. To go live, in the SQL editor:\n  select luma.set_mode('live');\nWhether all is well, then and at any time: deno task doctor`,
   );
 }
 

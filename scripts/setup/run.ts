@@ -1,7 +1,6 @@
 /** Plans and takes the steps. */
 import { table } from "../admin/text.ts";
 import { Problem } from "../webhooks/problem.ts";
-import { checkCli } from "./cli.ts";
 import type { Scene, Step } from "./scene.ts";
 
 /** What is to be done: of each step that differs, its lines. */
@@ -16,9 +15,6 @@ export async function makePlan(
   for (const step of steps) {
     const lines = await named(step, () => step.look(scene));
     if (lines.length > 0) plan.set(step, lines);
-  }
-  if ([...plan.keys()].some((step) => step.usesCli?.(scene))) {
-    await checkCli(scene);
   }
   return plan;
 }
