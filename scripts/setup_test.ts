@@ -115,3 +115,37 @@ hostedTest(
     assertEquals(await modeOf(stack), "live");
   },
 );
+
+hostedTest(
+  "setup and doctor run as programs, and without a terminal setup does not ask",
+  async ({ stack, envFile }) => {
+    const run = async (script: string, ...args: string[]) => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", `${ROOT}/scripts/${script}`, ...args],
+        env: { NO_COLOR: "1" },
+        stdin: "null",
+      }).output();
+      const text = new TextDecoder();
+      return { code, said: text.decode(stdout) + text.decode(stderr) };
+    };
+    const asked = await run("setup.ts", "-e", envFile);
+    assertEquals(asked.code, 1, asked.said);
+    assertStringIncludes(asked.said, "Note: a local project.");
+    assertStringIncludes(asked.said, "Add --yes to do it");
+    const [vault] = await stack
+      .sql`select count(*)::int as entries from vault.secrets`;
+    assertEquals(vault!.entries, 0);
+    const planned = await run("setup.ts", "-e", envFile, "--plan");
+    assertEquals(planned.code, 0, planned.said);
+    const examined = await run("doctor.ts", "-e", envFile);
+    assertEquals(examined.code, 1, examined.said);
+    assertStringIncludes(examined.said, "✓ database               answers");
+    for (const script of ["setup.ts", "doctor.ts"]) {
+      const help = await run(script, "--help");
+      assertEquals(help.code, 0);
+      assert(help.said.startsWith("deno task "));
+      assertEquals((await run(script, "--fast")).code, 2);
+    }
+  },
+  { migrate: true },
+);
