@@ -10,8 +10,9 @@ export interface WantedJob {
   statement: string;
 }
 
+/** Name, schedule, and the command in either kind of quotes. */
 const CALL =
-  /cron\.schedule\(\s*'((?:[^']|'')*)'\s*,[^;]*?'((?:[^']|'')*)'\s*\)\s*;/g;
+  /cron\.schedule\(\s*'([^']+)'\s*,[^;]*?(?:'((?:[^']|'')*)'|\$\$(.*?)\$\$)\s*\)\s*;/gs;
 
 /** The jobs that the migrations of `root` schedule. They are the only place where these are written down. */
 export async function wantedJobs(root: string): Promise<WantedJob[]> {
@@ -19,13 +20,10 @@ export async function wantedJobs(root: string): Promise<WantedJob[]> {
   const jobs = new Map<string, WantedJob>();
   for (const file of await migrationFiles(folder)) {
     const text = await Deno.readTextFile(`${folder}/${file}`);
-    for (const [call, name = "", command = ""] of text.matchAll(CALL)) {
+    for (const [call, name = "", quoted, dollars] of text.matchAll(CALL)) {
+      const command = dollars ?? quoted?.replaceAll("''", "'") ?? "";
       const statement = `select ${call}`;
-      jobs.set(name, {
-        name,
-        command: command.replaceAll("''", "'"),
-        statement,
-      });
+      jobs.set(name, { name, command, statement });
     }
   }
   return [...jobs.values()];

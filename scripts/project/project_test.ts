@@ -44,6 +44,22 @@ Deno.test("the project is the one of the flag, of the functions' address, or thi
   );
 });
 
+Deno.test("a local database and hosted functions, or the other way, are told before anything is done", async () => {
+  const here = "postgresql://postgres:postgres@127.0.0.1:54322/postgres";
+  const there = "postgresql://postgres:pw@db.example.com:5432/postgres";
+  const hosted = `https://${REF}.supabase.co/functions/v1`;
+  const local = "http://127.0.0.1:54321/functions/v1";
+  for (const [functions, database] of [[hosted, here], [local, there]]) {
+    await assertRejects(
+      () => target(functions!, undefined, database),
+      Problem,
+      "one is on this machine and the other is not",
+    );
+  }
+  assertEquals((await target(hosted, REF, here)).kind, "hosted");
+  assertEquals((await target(local, undefined, here)).kind, "local");
+});
+
 Deno.test("the linked project counts where nothing else tells it", async () => {
   const root = await Deno.makeTempDir();
   try {
@@ -155,4 +171,26 @@ Deno.test("secrets and addresses of people are not printed, whoever says them", 
     "[secret] [secret] [secret] [secret] of [e-mail]",
     "[secret] [secret] at https://game.zo.xyz",
   ]);
+});
+
+Deno.test("a job's command is read in either kind of quotes, with what is quoted in it", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${root}/supabase/migrations`, { recursive: true });
+    await Deno.writeTextFile(
+      `${root}/supabase/migrations/20260101000000_jobs.sql`,
+      `select cron.schedule('a', '* * * * *', 'select ''x'', y(); select 2');
+       select cron.schedule(
+         'b',
+         case when true then '5 seconds' else '* * * * *' end,
+         $$select 'x'$$
+       );`,
+    );
+    assertEquals(
+      (await wantedJobs(root)).map(({ name, command }) => [name, command]),
+      [["a", "select 'x', y(); select 2"], ["b", "select 'x'"]],
+    );
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 });

@@ -19,6 +19,14 @@ export async function findTarget(
     );
   }
   const ofFunctions = refIn(URL.parse(settings.reachUrl)?.hostname);
+  const databaseUrl = settings.vars.SUPABASE_DB_URL ?? "";
+  if (
+    !given && databaseUrl && isHere(databaseUrl) !== isHere(settings.reachUrl)
+  ) {
+    throw new Problem(
+      `Of LUMA_FUNCTIONS_URL and SUPABASE_DB_URL one is on this machine and the other is not. Mend it, or, if that is a tunnel, add --project-ref.`,
+    );
+  }
   if (!given && !ofFunctions && isHere(settings.reachUrl)) {
     return { kind: "local" };
   }
@@ -28,7 +36,7 @@ export async function findTarget(
       `LUMA_FUNCTIONS_URL does not tell which project it is. Add --project-ref <reference>, or run: npx -y supabase link`,
     );
   }
-  const database = URL.parse(settings.vars.SUPABASE_DB_URL ?? "");
+  const database = URL.parse(databaseUrl);
   const others = {
     LUMA_FUNCTIONS_URL: ofFunctions,
     SUPABASE_DB_URL: refIn(database?.hostname) ??
