@@ -296,3 +296,27 @@ hostedTest(
   },
   { migrate: true },
 );
+
+hostedTest(
+  "what changes while setup asks is not done unasked",
+  async ({ stack, setup }) => {
+    const { sql } = stack;
+    const { code, said } = await setup([], {
+      confirm: async () => {
+        await sql`select cron.unschedule('luma-sweep')`;
+        return true;
+      },
+    });
+    assertEquals(code, 1, said);
+    assertStringIncludes(
+      said,
+      "This was not in the plan: schedule luma-sweep, which is missing.",
+    );
+    const [job] = await sql`select from cron.job where jobname = 'luma-sweep'`;
+    assertEquals(job, undefined);
+    const again = await setup();
+    assertEquals(again.code, 0, again.said);
+    assertMatch(again.said, /jobs +schedule luma-sweep, which is missing/);
+  },
+  { migrate: true },
+);
