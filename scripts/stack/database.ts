@@ -66,7 +66,8 @@ export async function applyMigrations(
 
 const MIGRATION_NAME = /^(\d+)_(.*)\.sql$/;
 
-async function migrationFiles(folder: string): Promise<string[]> {
+/** The names of the migrations in a folder, in the order in which they are applied. */
+export async function migrationFiles(folder: string): Promise<string[]> {
   const names: string[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) {
@@ -91,8 +92,8 @@ export async function applySeed(
 }
 
 /** Runs one SQL file as one transaction; an Error names the file, the line and Postgres's hint. */
-async function applyFile(
-  sql: postgres.Sql,
+export async function applyFile(
+  sql: Pick<postgres.ISql, "unsafe">,
   file: string,
 ): Promise<void> {
   const text = await Deno.readTextFile(file);

@@ -120,10 +120,11 @@ async function forEachCalendar(
   return isDone;
 }
 
-function explained(
+/** What went wrong in words, with what to do. Throws what is no Problem and no LumaError. */
+export function explained(
   error: unknown,
-  { apiKeyName }: Calendar,
-  { lumaUrl }: Settings,
+  { apiKeyName }: Pick<Calendar, "apiKeyName">,
+  { lumaUrl }: Pick<Settings, "lumaUrl">,
 ): string {
   if (error instanceof Problem) return error.message;
   if (!(error instanceof LumaError)) throw error;

@@ -1,11 +1,10 @@
 /** What the environment and the .env file tell `deno task webhooks`, checked. */
 import {
   byCalendar,
+  type Vars,
   webhookSecrets,
 } from "../../supabase/functions/_shared/env.ts";
 import { Problem } from "./problem.ts";
-
-export type Vars = Record<string, string | undefined>;
 
 /** One calendar that has a key. */
 export interface Calendar {
@@ -38,7 +37,16 @@ export interface Sources {
 
 /** Throws a Problem that names every setting that is missing or wrong. */
 export function readSettings(sources: Sources): Settings {
-  const vars = { ...sources.file, ...filled(sources.process) };
+  const { settings, problems } = findSettings(sources);
+  if (problems.length > 0) throw settingsProblem(sources.envFile, problems);
+  return settings;
+}
+
+/** The settings, and what is wrong with them. */
+export function findSettings(
+  sources: Sources,
+): { settings: Settings; problems: string[] } {
+  const vars = merged(sources);
   const problems: string[] = [];
   const functionsUrl = address(vars, "LUMA_FUNCTIONS_URL", problems);
   const settings: Settings = {
@@ -50,9 +58,18 @@ export function readSettings(sources: Sources): Settings {
     address: `${functionsUrl}/luma-webhook`,
     calendars: calendars(vars, sources, problems),
   };
-  if (problems.length === 0) return settings;
-  throw new Problem(
-    `Set these in ${sources.envFile} or in the environment:\n${
+  return { settings, problems };
+}
+
+/** The file's variables and the process's, which win unless they are empty. */
+export function merged({ file, process }: Pick<Sources, "file" | "process">) {
+  return { ...file, ...filled(process) };
+}
+
+/** Tells of all settings that are missing or wrong. */
+export function settingsProblem(envFile: string, problems: string[]): Problem {
+  return new Problem(
+    `Set these in ${envFile} or in the environment:\n${
       problems.map((problem) => `  ${problem}`).join("\n")
     }`,
   );
@@ -65,7 +82,11 @@ function filled(vars: Vars): Vars {
 }
 
 /** The address without slashes at its end. A key or a signed delivery goes there, so it must be encrypted. */
-function address(vars: Vars, name: string, problems: string[]): string {
+export function address(
+  vars: Vars,
+  name: string,
+  problems: string[],
+): string {
   const value = vars[name]?.trim();
   const url = URL.parse(value ?? "");
   const isHere = ["127.0.0.1", "localhost"].includes(url?.hostname ?? "");

@@ -93,6 +93,27 @@ export async function register(
   );
 }
 
+/** What register() would do now, and the subscription that it would keep. */
+export async function inspect(
+  luma: LumaClient,
+  address: string,
+  knownSecrets: readonly string[],
+): Promise<{ kept: Webhook | undefined; lacks: string[] }> {
+  const ours = await listOurs(luma, address);
+  const kept = choose(ours, knownSecrets);
+  if (!kept) return { kept, lacks: ["subscribe luma-webhook"] };
+  const { status, event_types } = lacking(kept);
+  return {
+    kept,
+    lacks: [
+      ...ours.filter(({ id }) => id !== kept.id)
+        .map(({ id }) => `delete ${id}, which is for the same address`),
+      ...(status ? [`activate ${kept.id}`] : []),
+      ...(event_types ? [`set the event types of ${kept.id}`] : []),
+    ],
+  };
+}
+
 /** Removes all subscriptions for `address`, and answers their ids. */
 export async function unregister(
   luma: LumaClient,

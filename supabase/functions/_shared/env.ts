@@ -1,5 +1,13 @@
 /** The one place that reads the environment. */
 
+/** Environment variables. */
+export type Vars = Record<string, string | undefined>;
+
+/** The environment as it is. */
+export function readVars(): Vars {
+  return Deno.env.toObject();
+}
+
 /** Everything the functions are told from outside, checked. */
 export interface Env {
   supabaseUrl: string;
@@ -32,7 +40,7 @@ export class EnvError extends Error {
 
 /** Reads and checks the environment. Throws EnvError with all problems at once. */
 export function readEnv(
-  vars: Record<string, string | undefined> = Deno.env.toObject(),
+  vars: Vars = readVars(),
 ): Env {
   const problems: string[] = [];
   const text = (name: string) => vars[name]?.trim() || undefined;
@@ -70,7 +78,7 @@ export function readEnv(
 
 /** Hosted Supabase sets SUPABASE_SECRET_KEYS to `{"default": "sb_secret_…"}`; older stacks have the legacy key. */
 function secretKey(
-  vars: Record<string, string | undefined>,
+  vars: Vars,
   problems: string[],
 ): string {
   const legacy = vars.SUPABASE_SERVICE_ROLE_KEY?.trim();
@@ -94,7 +102,7 @@ function secretKey(
 }
 
 /** The webhook secrets in `vars`, by calendar. */
-export function webhookSecrets(vars: Record<string, string | undefined>) {
+export function webhookSecrets(vars: Vars) {
   const secrets = new Map<string, string[]>();
   for (const [calendar, value] of byCalendar(vars, "WEBHOOK_SECRET")) {
     secrets.set(
@@ -107,7 +115,7 @@ export function webhookSecrets(vars: Record<string, string | undefined>) {
 
 /** The settings named `LUMA_<CALENDAR KEY>_<suffix>` that are not empty, by calendar. */
 export function byCalendar(
-  vars: Record<string, string | undefined>,
+  vars: Vars,
   suffix: string,
 ) {
   const values = new Map<string, string>();

@@ -1,21 +1,43 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
-import { type Env, EnvError, readEnv } from "./env.ts";
+import { type Env, EnvError, readEnv, readVars, type Vars } from "./env.ts";
+import { introduction } from "./introduce.ts";
 import { StoreError } from "./store.ts";
 
-/** Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. */
+/**
+ * Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. To a GET with
+ * the sync secret the function introduces itself.
+ */
 export function serve(
+  name: string,
   handle: (request: Request, env: Env) => Promise<Response>,
 ): void {
-  Deno.serve((request) => {
+  Deno.serve((request): Response | Promise<Response> => {
     try {
-      return handle(request, readEnv());
+      const vars = readVars();
+      const env = readEnv(vars);
+      return introduce(name, request, vars, env.syncSecret) ??
+        handle(request, env);
     } catch (error) {
       if (!(error instanceof EnvError)) throw error;
       console.error(error.message);
       return json({ error: error.message }, 503);
     }
   });
+}
+
+/** Answers a GET that carries the sync secret: who the function is, or 401 when it is another one. Null otherwise. */
+export function introduce(
+  name: string,
+  request: Request,
+  vars: Vars,
+  syncSecret: string,
+): Response | null {
+  const given = request.headers.get("x-luma-sync-secret");
+  if (request.method !== "GET" || given === null) return null;
+  return sameSecret(given, syncSecret)
+    ? json(introduction(name, vars, syncSecret, new Date()))
+    : refuse(request, syncSecret);
 }
 
 /** A JSON answer. */

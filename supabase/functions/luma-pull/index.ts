@@ -5,13 +5,14 @@
  * asks for one first: {"calendar": "blr"}, {"event": "<id here, or evt-…>"}, both, or {"all": true}; with "dry": true
  * nothing is written but the report in luma.drift. Answers 202 at once and works on in the background; with ?wait=1
  * when it is over, with a summary.
+ * GET with that header: which release this is, and fingerprints of its settings (_shared/introduce.ts).
  */
 import { answerRun, json, PLATFORM, refuse, serve } from "../_shared/http.ts";
 import { createStore, StoreError } from "../_shared/store.ts";
 import { pull } from "../_shared/sync/pull.ts";
 import { pullRequest } from "../_shared/sync/pull_request.ts";
 
-serve(async (request, env) => {
+serve("luma-pull", async (request, env) => {
   const refused = refuse(request, env.syncSecret);
   if (refused) return refused;
 

@@ -21,6 +21,9 @@ import { newsOf } from "./from_luma.ts";
 /** The largest body that is read. A strange sender must not fill the function's memory before its signature is checked. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
+/** The type of a delivery that only tries the way here: `deno task doctor` signs and sends one. Nothing is stored of it. */
+export const PING = "luma-sync.ping";
+
 /** What receiving needs from outside. */
 export interface ReceiveDeps {
   env: Pick<Env, "webhookSecrets">;
@@ -39,7 +42,7 @@ class Refusal extends Error {
 }
 
 /**
- * Answers a delivery: `{result: "applied" | "stored" | "seen"}`, or `{error}` with 400, 401, 405, 413, 500 or 503. Neither
+ * Answers a delivery: `{result: "applied" | "stored" | "seen"}`, to a ping `{pong, calendar}`, or `{error}` with 400, 401, 405, 413, 500 or 503. Neither
  * an answer nor the log ever holds a secret or a payload.
  */
 export async function receiveWebhook(
@@ -47,7 +50,7 @@ export async function receiveWebhook(
   deps: ReceiveDeps,
 ): Promise<Response> {
   try {
-    return json({ result: await receive(request, deps) });
+    return json(await receive(request, deps));
   } catch (error) {
     if (error instanceof Refusal) {
       deps.log(`Refused with ${error.status}: ${error.message}`);
@@ -64,7 +67,7 @@ export async function receiveWebhook(
 async function receive(
   request: Request,
   { env, store, now }: ReceiveDeps,
-): Promise<"applied" | "stored" | "seen"> {
+): Promise<Record<string, unknown>> {
   if (request.method !== "POST") {
     throw new Refusal(405, `Use POST, not ${request.method}.`);
   }
@@ -89,14 +92,17 @@ async function receive(
   });
   if (!verified.ok) throw new Refusal(401, verified.reason);
   const envelope = parseEnvelope(body);
-  return await store.receiveWebhook({
+  const { calendar } = secrets[verified.secretIndex]!;
+  if (envelope.type === PING) return { pong: true, calendar };
+  const result = await store.receiveWebhook({
     webhook_id: webhookId(request),
-    calendar: secrets[verified.secretIndex]!.calendar,
+    calendar,
     type: envelope.type,
     payload_json: JSON.stringify(envelope),
     sent_at: verified.sentAt.toISOString(),
     news: readNews(envelope),
   });
+  return { result };
 }
 
 /** Luma OpenAPI, webhooks: every delivery is `{type, data}`. */

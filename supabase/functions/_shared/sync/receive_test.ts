@@ -3,7 +3,7 @@ import { readEnv } from "../env.ts";
 import { sign } from "../luma/signature.ts";
 import { type Delivery, StoreError } from "../store.ts";
 import { newsOf } from "./from_luma.ts";
-import { MAX_BODY_BYTES, receiveWebhook } from "./receive.ts";
+import { MAX_BODY_BYTES, PING, receiveWebhook } from "./receive.ts";
 
 const NOW = new Date("2026-12-01T12:00:00Z");
 const PRIVATE = "guest@example.com";
@@ -277,4 +277,16 @@ Deno.test("when the database fails, the answer is 500 so that Luma delivers agai
   assertEquals(status, 500);
   assertStringIncludes(answer.error, "deliver it again");
   assertEquals(log, ["luma_receive_webhook: down"]);
+});
+
+Deno.test("a signed ping is answered, with its calendar, and stored nowhere", async () => {
+  const body = { type: PING, data: {} };
+  const { status, answer, stored, log } = await deliver({
+    body,
+    secret: "whsec_new",
+    headers: { "webhook-id": null },
+  });
+  assertEquals([status, answer], [200, { pong: true, calendar: "zo_events" }]);
+  assertEquals([stored, log], [[], []]);
+  await refusal(401, { body, secret: "whsec_other" });
 });
