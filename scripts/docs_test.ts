@@ -29,9 +29,14 @@ async function project(): Promise<
   const stack = await startStack({ webhooks: true, cron: false });
   const { sql } = stack;
   await sql`select luma.set_mode('live')`;
-  await drain(stack);
-  const event = await one(sql`
-    select event_id from luma.event_status where luma_event_id is not null limit 1`);
+  const onLuma =
+    sql`select event_id from luma.event_status where luma_event_id is not null limit 1`;
+  await until("an event is on Luma", async () => {
+    await drain(stack);
+    return (await sql`select from luma.event_links where luma_event_id is not null`)
+      .length > 0;
+  });
+  const event = await one(onLuma);
   const refused = await insertEvent(stack, { title: "Refused" });
   await sql`
     update luma.sync_outbox set dead_at = now(), last_error = 'refused', lease = null, lease_version = null, leased_at = null
@@ -153,13 +158,20 @@ console.log(JSON.stringify(said));
   ]);
 });
 
-/** Where a task that needs more than a shell is run whole, by its name. */
+/** Which test runs a task whole, by its name; here only its flags are looked at. */
 const RUN_BY: Record<string, string> = {
-  demo: "scripts/demo_test.ts",
-  test: "scripts/run_tests.ts",
-  dev: "scripts/dev.ts",
+  backfill: "scripts/status_test.ts",
+  console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
+  demo: "scripts/demo_test.ts",
+  dev: "scripts/stack/leftovers_test.ts",
+  doctor: "scripts/doctor_test.ts",
+  setup: "scripts/setup_test.ts",
+  simulator: "scripts/luma-simulator/main_test.ts",
+  status: "scripts/status_test.ts",
+  test: "scripts/run_tests.ts",
   types: "scripts/types_test.ts",
+  webhooks: "scripts/webhooks_test.ts",
 };
 
 /** What a reader's shell does by itself. */
@@ -186,6 +198,7 @@ Deno.test("every shell command is one that exists, with flags that it has", asyn
       if (task) {
         const [, name = "", args = ""] = task;
         assert(name in tasks, `${where}: there is no task ${name}`);
+        assert(name in RUN_BY, `${where}: no test runs the task ${name}`);
         await assertFlags(
           where,
           args,
