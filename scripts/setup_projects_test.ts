@@ -126,6 +126,7 @@ hostedTest(
     const jobs =
       await sql`select jobname, command, active from cron.job order by 1`;
     assertEquals(jobs.map(({ jobname, active }) => [jobname, active]), [
+      ["luma-alerts", true],
       ["luma-clean-up", true],
       ["luma-drain", true],
       ["luma-pull", true],
