@@ -5,8 +5,8 @@ import { introduction } from "./introduce.ts";
 import { StoreError } from "./store.ts";
 
 /**
- * Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. To a GET with
- * the sync secret the function introduces itself.
+ * Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. To
+ * `GET ?about=1` with the sync secret the function introduces itself.
  */
 export function serve(
   name: string,
@@ -26,7 +26,7 @@ export function serve(
   });
 }
 
-/** Answers a GET that carries the sync secret: who the function is, or 401 when it is another one. Null otherwise. */
+/** Answers `GET ?about=1` with the sync secret: who the function is, or 401 when it is another one. Null otherwise. */
 export function introduce(
   name: string,
   request: Request,
@@ -35,6 +35,7 @@ export function introduce(
 ): Response | null {
   const given = request.headers.get("x-luma-sync-secret");
   if (request.method !== "GET" || given === null) return null;
+  if (!new URL(request.url).searchParams.has("about")) return null;
   return sameSecret(given, syncSecret)
     ? json(introduction(name, vars, syncSecret, new Date()))
     : refuse(request, syncSecret);

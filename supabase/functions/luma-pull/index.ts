@@ -5,7 +5,7 @@
  * asks for one first: {"calendar": "blr"}, {"event": "<id here, or evt-…>"}, both, or {"all": true}; with "dry": true
  * nothing is written but the report in luma.drift. Answers 202 at once and works on in the background; with ?wait=1
  * when it is over, with a summary.
- * GET with that header: which release this is, and fingerprints of its settings (_shared/introduce.ts).
+ * GET ?about=1 with that header: which release this is, and fingerprints of its settings (_shared/introduce.ts).
  */
 import { answerRun, json, PLATFORM, refuse, serve } from "../_shared/http.ts";
 import { createStore, StoreError } from "../_shared/store.ts";
