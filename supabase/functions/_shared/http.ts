@@ -1,21 +1,30 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
 import { type Env, EnvError, readEnv } from "./env.ts";
+import { reasonOf, redact } from "./redact.ts";
 import { StoreError } from "./store.ts";
 
 /** Serves a function. The environment is read for each request; what is wrong with it is the answer, 503. */
 export function serve(
   handle: (request: Request, env: Env) => Promise<Response>,
 ): void {
-  Deno.serve((request) => {
+  Deno.serve(async (request) => {
     try {
-      return handle(request, readEnv());
+      return await handle(request, readEnv());
     } catch (error) {
-      if (!(error instanceof EnvError)) throw error;
-      console.error(error.message);
-      return json({ error: error.message }, 503);
+      log(reasonOf(error));
+      if (error instanceof EnvError) return json({ error: error.message }, 503);
+      // A defect. Deno's own handler would log the error as it is.
+      return json({
+        error: "Something went wrong; the reason is in the function's log.",
+      }, 500);
     }
   });
+}
+
+/** A line in the function's log, where all of it goes: whoever reads the log learns no one's address or number. */
+export function log(message: string): void {
+  console.error(redact(message));
 }
 
 /** A JSON answer. */
@@ -61,7 +70,7 @@ export async function answerRun(
   run: Promise<unknown>,
 ): Promise<Response> {
   if (new URL(request.url).searchParams.get("wait") !== "1") {
-    runInBackground(run.catch((error) => console.error(error.message)));
+    runInBackground(run.catch((error) => log(reasonOf(error))));
     return json({ started: true }, 202);
   }
   try {
@@ -78,5 +87,5 @@ export const PLATFORM = {
   now: () => performance.now(),
   sleep: (ms: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, ms)),
-  log: (message: string) => console.error(message),
+  log,
 };

@@ -4,7 +4,7 @@
  * POST by Luma, signed with the secret of a calendar's webhook (LUMA_<CALENDAR KEY>_WEBHOOK_SECRET). Answers
  * 200 when the delivery is stored, or was before.
  */
-import { serve } from "../_shared/http.ts";
+import { log, serve } from "../_shared/http.ts";
 import { createStore } from "../_shared/store.ts";
 import { receiveWebhook } from "../_shared/sync/receive.ts";
 
@@ -13,6 +13,6 @@ serve((request, env) =>
     env,
     store: createStore(env),
     now: () => new Date(),
-    log: (message) => console.error(message),
+    log,
   })
 );

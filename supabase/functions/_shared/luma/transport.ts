@@ -13,6 +13,7 @@ import {
   retryAfterSeconds,
 } from "./answer.ts";
 import { type Deadline, startDeadline } from "./deadline.ts";
+import { namesIn, redact } from "../redact.ts";
 import { LumaError } from "./errors.ts";
 
 /** A method and a path of Luma's API, for example `POST /v1/events/create`. */
@@ -77,8 +78,9 @@ export function createTransport(options: LumaClientOptions): Transport {
   const base = checkedBase(options.baseUrl);
   const send = options.fetch ?? fetch;
   const upload = options.uploadFetch ?? fetch;
-  // Luma may quote the key it refuses, and our errors are logged.
-  const redact = (text: string) => text.replaceAll(apiKey, "[API key]");
+  // Luma may quote what it refuses, the key or a guest, and our errors are logged and kept.
+  const redactor = (body?: object) => (text: string) =>
+    redact(text.replaceAll(apiKey, "[API key]"), namesIn(body));
 
   return {
     async call<T>(route: LumaRoute, request: CallRequest<T>): Promise<T> {
@@ -92,7 +94,12 @@ export function createTransport(options: LumaClientOptions): Transport {
       const body = request.body && JSON.stringify(request.body);
       // A redirect is not followed: it would carry the key to another host.
       const init: RequestInit = { method, headers, body, redirect: "manual" };
-      const context = { route, timeoutMs, redact, caller: request.signal };
+      const context = {
+        route,
+        timeoutMs,
+        redact: redactor(request.body),
+        caller: request.signal,
+      };
       await options.beforeCall?.(route);
       return await attempt(context, async (deadline) => {
         const response = await deadline.race(
@@ -114,7 +121,12 @@ export function createTransport(options: LumaClientOptions): Transport {
         body: bytes,
         redirect: "manual",
       };
-      const context = { route, timeoutMs, redact, caller: signal };
+      const context = {
+        route,
+        timeoutMs,
+        redact: redactor(),
+        caller: signal,
+      };
       return attempt(context, async (deadline) => {
         const response = await deadline.race(
           upload(url, { ...init, signal: deadline.signal }),

@@ -13,6 +13,7 @@ import { z } from "zod";
 import type { Env } from "../env.ts";
 import { json } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
+import { reasonOf } from "../redact.ts";
 import { storable } from "../storable.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type DeliveryNews, type Store, StoreError } from "../store.ts";
@@ -144,6 +145,6 @@ export function readNews(
   try {
     return newsOf(type, data);
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: reasonOf(error) };
   }
 }
