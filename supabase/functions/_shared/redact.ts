@@ -35,15 +35,10 @@ export function reasonOf(error: unknown): string {
   return redact(error instanceof Error ? error.message : String(error));
 }
 
-/** The names of the guests in a request to Luma: texts that its answer may quote. What it says of an event is public. */
-export function namesIn(body: unknown): string[] {
-  return Guests.safeParse(body).data?.guests
-    .flatMap(({ name }) => name && name.length > 1 ? [name] : []) ?? [];
-}
-
 /** A request to Luma as it may be kept: its guests can be told apart, and no more. */
 export function redactedBody(body: unknown): unknown {
-  const names = namesIn(body);
+  const names = Guests.safeParse(body).data?.guests
+    .flatMap(({ name }) => name || []) ?? [];
   return JSON.parse(JSON.stringify(body), (field, value) => {
     if (field === "guests") {
       return JSON.parse(

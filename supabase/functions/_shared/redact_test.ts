@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { namesIn, reasonOf, redact, redactedBody } from "./redact.ts";
+import { reasonOf, redact, redactedBody } from "./redact.ts";
 
 const CASES: [text: string, shown: string][] = [
   [
@@ -45,17 +45,8 @@ for (const text of LEFT_ALONE) {
 }
 
 Deno.test("names are taken out where they are known", () => {
-  const body = {
-    event_id: "evt-1",
-    guests: [{ email: "zara@example.com", name: "Zara Quux" }, {
-      email: "b@example.com",
-    }],
-  };
-  assertEquals(namesIn(body), ["Zara Quux"]);
-  assertEquals(namesIn({ name: "Rooftop Jam" }), []);
-  assertEquals(namesIn(undefined), []);
   assertEquals(
-    redact("guests.0.name: Zara Quux is too long", namesIn(body)),
+    redact("guests.0.name: Zara Quux is too long", ["Zara Quux", "Bo"]),
     "guests.0.name: Z… is too long",
   );
 });

@@ -1,0 +1,267 @@
+-- Forgetting a person: a user whose row was deleted, or a guest on Luma who is nobody here (luma.forget_person()).
+-- Nothing of theirs stays but what Luma still has to be told: that they do not come. When that is sent, it goes too.
+
+create table if not exists luma.erasures (
+  id bigint generated always as identity primary key,
+  asked_at timestamptz not null default clock_timestamp(),
+  user_id text,
+  name text,
+  emails text[] not null default '{}',
+  phone text
+);
+alter table luma.erasures enable row level security;
+comment on table luma.erasures is
+  'People to be forgotten. A line goes with the last that is kept of its person: at once, or when Luma was told that they do not come.';
+comment on column luma.erasures.emails is 'Of the user, and of the guests that the user was.';
+
+-- Luma keeps its guests, and tells of them again: in the echo of the last call, in the next list. Without a trace of who
+-- was forgotten they would be back.
+create table if not exists luma.forgotten (
+  address_hash text primary key,
+  told_at timestamptz not null default clock_timestamp()
+);
+alter table luma.forgotten enable row level security;
+comment on table luma.forgotten is
+  'Hashes of forgotten e-mail addresses, under a key that never leaves this database. They go when Luma has not told of them for luma.settings.webhook_days, 30 days at the least.';
+comment on column luma.forgotten.told_at is 'When the person was forgotten, or Luma last told of them, to a day.';
+
+create table if not exists luma.forget_key (
+  id boolean primary key default true check (id),
+  key text not null default gen_random_uuid()::text || gen_random_uuid()::text
+);
+alter table luma.forget_key enable row level security;
+insert into luma.forget_key default values on conflict do nothing;
+comment on table luma.forget_key is 'One row: what luma.forgotten is hashed with.';
+
+alter table luma.guests add column if not exists forgotten boolean not null default false;
+comment on column luma.guests.forgotten is
+  'A forgotten person who is still on Luma''s list: kept without address, name and number, because the place is taken.';
+create index if not exists guest_links_user on luma.guest_links (user_id);
+
+create or replace function luma.address_hash(address text)
+returns text language sql stable set search_path = '' as $$
+  select encode(sha256(convert_to(k.key || lower(btrim(address)), 'UTF8')), 'hex') from luma.forget_key k
+$$;
+comment on function luma.address_hash(text) is 'How luma.forgotten knows an e-mail address.';
+
+create or replace function luma.is_forgotten(address text)
+returns boolean language sql stable set search_path = '' as $$
+  select exists (select from luma.forgotten f where f.address_hash = luma.address_hash(address))
+    -- Who has come back is somebody again.
+    and not exists (select from luma.users_by_email(address))
+$$;
+comment on function luma.is_forgotten(text) is 'True for the e-mail address of somebody who was forgotten and is no user.';
+
+create or replace function luma.forget_guest()
+returns trigger language plpgsql set search_path = '' as $$
+begin
+  if tg_op = 'INSERT' or new.email is distinct from old.email then
+    -- Not before its RSVP has been declined, which goes by the address.
+    new.forgotten := luma.is_forgotten(new.email) and not exists (
+      select from luma.guest_links l where l.event_id = new.event_id and l.email = new.email
+    );
+    if new.forgotten then
+      update luma.forgotten f set told_at = clock_timestamp()
+      where f.address_hash = luma.address_hash(new.email) and f.told_at < clock_timestamp() - interval '1 day';
+    end if;
+  end if;
+  if new.forgotten then
+    -- As one without an address is known: by the id.
+    new.email := coalesce(new.luma_guest_id, 'forgotten-' || new.id);
+    new.news := new.news - '{name,phone}'::text[];
+  end if;
+  return new;
+end
+$$;
+comment on function luma.forget_guest() is 'Trigger: what Luma tells of a forgotten person is kept without saying who it is.';
+
+create or replace trigger forget_guest
+before insert or update of email, news, luma_guest_id, forgotten on luma.guests
+for each row execute function luma.forget_guest();
+
+create or replace function luma.contacts_in(payload jsonb)
+returns setof text language sql immutable set search_path = '' as $$
+  select lower(btrim(v #>> '{}'))
+  from jsonb_path_query(
+    payload, '$.** ? (@.type() == "object").keyvalue() ? (@.key like_regex "^(user_)?(email|phone|phone_number)$").value'
+  ) v
+  where jsonb_typeof(v) = 'string'
+$$;
+comment on function luma.contacts_in(jsonb) is 'Every e-mail address and phone number in a webhook''s payload.';
+
+create or replace function luma.owes_decline(link luma.guest_links)
+returns boolean language sql stable set search_path = '' as $$
+  select exists (
+    select from luma.guests g
+    join luma.event_links k on k.event_id = g.event_id and k.luma_event_id is not null
+    join public.canonical_events e on e.id = g.event_id and not luma.is_over(e)
+    where g.event_id = (link).event_id and g.email = (link).email
+      and (g.in_doubt or coalesce(g.row_base, g.luma_base) <> 'declined')
+  ) and not exists (
+    -- Given up, and nobody tried again for as long as history is kept.
+    select from luma.sync_outbox o
+    where o.entity = 'rsvp' and o.entity_id = (link).rsvp_id
+      and o.dead_at < now() - make_interval(days => (select s.log_days from luma.settings s))
+  )
+$$;
+comment on function luma.owes_decline(luma.guest_links) is 'True while Luma has to be told that the guest of a deleted RSVP does not come.';
+
+create or replace function luma.forget_guests(emails text[], phones text[])
+returns void language sql set search_path = '' as $$
+  update luma.guests g set forgotten = true
+  where g.id in (
+    select m.id from luma.guests m
+    where (m.email = any (emails) or exists (
+        select from unnest(phones) p
+        where luma.phone_tail(m.news ->> 'phone') = luma.phone_tail(p) and luma.phone_fits(p, m.news ->> 'phone')
+      ))
+      and not exists (select from luma.guest_links l where l.event_id = m.event_id and l.email = m.email)
+      and not exists (select from luma.sync_outbox o where o.lease = m.lease)
+    for update skip locked
+  );
+  -- Whose place is not taken needs no line.
+  delete from luma.guests g
+  where g.forgotten and g.id in (
+    select m.id from luma.guests m
+    where m.forgotten and not exists (select from luma.sync_outbox o where o.lease = m.lease)
+      and (coalesce(m.luma_base, 'declined') = 'declined' or not exists (
+        select from public.canonical_events e where e.id = m.event_id and not luma.is_over(e)
+      ))
+    for update skip locked
+  )
+$$;
+comment on function luma.forget_guests(text[], text[]) is 'Takes out of luma.guests who these people are, and the lines that nothing is counted by.';
+
+create or replace function luma.forget_deliveries(emails text[], phones text[], since timestamptz)
+returns void language sql set search_path = '' as $$
+  update luma.webhook_inbox w
+  set payload = jsonb_build_object('type', w.type, 'data', '{}'::jsonb), news = null
+  -- What waits to be applied goes next time.
+  where w.due_at is null and w.received_at >= since and w.payload -> 'data' <> '{}' and exists (
+    select from luma.contacts_in(w.payload) c
+    where c = any (emails) or (c ~ '@' and luma.is_forgotten(c))
+      or (c !~ '@' and exists (select from unnest(phones) p where luma.phone_fits(p, c)))
+  )
+$$;
+comment on function luma.forget_deliveries(text[], text[], timestamptz) is 'Empties the webhook deliveries that tell of these people, or of anybody who was forgotten.';
+
+create or replace function luma.forget_names(names text[])
+returns void language sql set search_path = '' as $$
+  update luma.attempts a set error = 'Taken out: it named somebody who was forgotten.'
+  where a.error is not null and exists (select from unnest(names) n where strpos(a.error, n) > 0);
+  update luma.sync_outbox o set last_error = 'Taken out: it named somebody who was forgotten.'
+  where (o.entity, o.entity_id) in (
+    select s.entity, s.entity_id from luma.sync_outbox s
+    where s.last_error is not null and exists (select from unnest(names) n where strpos(s.last_error, n) > 0)
+    for update skip locked
+  )
+$$;
+comment on function luma.forget_names(text[]) is 'Takes out errors that name these people: Luma may have quoted a guest whose name was not at hand any more.';
+
+create or replace function luma.forget_due()
+returns integer language plpgsql set search_path = '' as $$
+declare
+  due luma.erasures[];
+  -- Addresses and numbers that are theirs alone.
+  addresses text[];
+  phones text[];
+begin
+  -- What the trigger missed.
+  insert into luma.erasures (user_id, emails)
+  select l.user_id, array_agg(distinct l.email) from luma.guest_links l
+  where not exists (select from public.users u where u.id = l.user_id)
+    and not exists (select from luma.erasures e where e.user_id = l.user_id)
+  group by l.user_id;
+  due := array(select e from luma.erasures e order by e.id limit 1000 for update skip locked);
+  if due = '{}' and not exists (select from luma.forgotten) then
+    return 0;
+  end if;
+  -- What a living user has too is that user's.
+  addresses := array(
+    select distinct m from unnest(due) e cross join lateral unnest(e.emails) m
+    where not exists (select from luma.users_by_email(m))
+  );
+  phones := array(
+    select distinct e.phone from unnest(due) e
+    where length(luma.phone_digits(e.phone)) >= 7 and not exists (select from luma.users_by_phone(e.phone))
+  );
+  insert into luma.forgotten (address_hash) select luma.address_hash(m) from unnest(addresses) m
+  on conflict (address_hash) do update set told_at = excluded.told_at;
+  delete from luma.guest_links l
+  where (l.user_id in (select e.user_id from unnest(due) e) or l.email = any (addresses))
+    and not exists (select from public.event_rsvps r where r.id = l.rsvp_id and r.event_id = l.event_id and r.user_id = l.user_id)
+    and not luma.owes_decline(l);
+  perform luma.forget_guests(addresses, phones);
+  -- Of those who were forgotten before only what came since the last times.
+  perform luma.forget_deliveries(addresses, phones, case when due = '{}' then now() - interval '2 days' else '-infinity' end);
+  perform luma.forget_names(array(select e.name from unnest(due) e where length(e.name) >= 3));
+  delete from luma.rechecks r where r.user_id in (select e.user_id from unnest(due) e);
+  delete from luma.drift d where d.who in (select e.user_id from unnest(due) e) or lower(d.who) = any (addresses);
+  delete from luma.erasures x
+  where x.id in (select e.id from unnest(due) e)
+    and not exists (select from luma.guest_links l where l.user_id = x.user_id or (l.email = any (x.emails) and l.email = any (addresses)))
+    and not exists (select from luma.guests g where g.email = any (x.emails) and g.email = any (addresses));
+  delete from luma.forgotten f
+  where f.told_at < now() - make_interval(days => (select greatest(s.webhook_days, 30) from luma.settings s));
+  return (select count(*) from luma.erasures);
+end
+$$;
+comment on function luma.forget_due() is
+  'Forgets whom luma.erasures names. Answers how many are left, of whom Luma still has to be told something. Run by pg_cron with luma.clean_up().';
+
+create or replace function luma.note_erasure()
+returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  insert into luma.erasures (user_id, name, emails, phone)
+  values (old.id, btrim(old.name), array(
+    select luma.usable_email(old.email) where luma.usable_email(old.email) is not null
+    union select l.email from luma.guest_links l where l.user_id = old.id
+  ), old.phone);
+  return null;
+exception when others then
+  -- luma.forget_due() finds those who were guests.
+  raise warning 'luma: a deleted user is not forgotten before the next clean-up: %', sqlerrm;
+  return null;
+end
+$$;
+comment on function luma.note_erasure() is 'Trigger: a user was deleted and is to be forgotten here too. One line in a list; never raises.';
+
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+create or replace trigger zz_luma_user_deleted
+after delete on public.users
+for each row execute function luma.note_erasure();
+reset lock_timeout;
+
+create or replace function luma.forget_person(person text)
+returns boolean language plpgsql set search_path = '' as $$
+declare
+  wanted text := btrim(person);
+  living text := (select u.id from public.users u where u.id = wanted union select u from luma.users_by_email(wanted) u limit 1);
+begin
+  if coalesce(wanted, '') = '' then
+    raise exception 'luma.forget_person: give an e-mail address, or the id that a deleted user had'
+      using errcode = 'invalid_parameter_value';
+  elsif living is not null then
+    raise exception 'luma.forget_person: % is user %', luma.redacted(wanted), living
+      using errcode = 'object_not_in_prerequisite_state',
+        hint = 'Delete the row of public.users: then the user is forgotten here too.';
+  end if;
+  insert into luma.erasures (user_id, emails)
+  values (case when wanted !~ '@' then wanted end, case when wanted ~ '@' then array[lower(wanted)] else array(
+    select distinct l.email from luma.guest_links l where l.user_id = wanted
+  ) end);
+  perform luma.forget_due();
+  return not exists (
+    select from luma.erasures e where e.user_id = wanted or lower(wanted) = any (e.emails)
+  );
+end
+$$;
+comment on function luma.forget_person(text) is
+  'Forgets somebody who is no user: a guest on Luma by e-mail address, or a deleted user by id. True: nothing is kept. False: Luma still has to be told that they do not come; what is kept for that goes with the clean-up afterwards. What Luma itself keeps is deleted on Luma.';
+
+-- Beside what it does already, whatever that is by now.
+select cron.schedule('luma-clean-up', j.schedule, j.command || ', luma.forget_due()')
+from cron.job j where j.jobname = 'luma-clean-up' and j.command not like '%luma.forget_due()%';
+
+select luma.restrict_access();
