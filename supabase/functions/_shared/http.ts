@@ -13,11 +13,12 @@ export function serve(
       return await handle(request, readEnv());
     } catch (error) {
       log(reasonOf(error));
-      if (error instanceof EnvError) return json({ error: error.message }, 503);
+      if (error instanceof EnvError) return problem(error.message, 503);
       // A defect. Deno's own handler would log the error as it is.
-      return json({
-        error: "Something went wrong; the reason is in the function's log.",
-      }, 500);
+      return problem(
+        "Something went wrong; the reason is in the function's log.",
+        500,
+      );
     }
   });
 }
@@ -32,6 +33,11 @@ export function json(body: unknown, status = 200): Response {
   return Response.json(body, { status });
 }
 
+/** An answer that says what is wrong, to whoever asked: a stranger perhaps, and logs keep it. */
+export function problem(error: string, status: number): Response {
+  return json({ error: redact(error) }, status);
+}
+
 /**
  * Refuses a request that is not a POST (405) or does not carry the sync secret in `x-luma-sync-secret` (401);
  * null lets it pass.
@@ -40,10 +46,10 @@ export function refuse(request: Request, syncSecret: string): Response | null {
   if (!sameSecret(request.headers.get("x-luma-sync-secret"), syncSecret)) {
     const error =
       "The header x-luma-sync-secret must hold the value of LUMA_SYNC_SECRET; in the database it is the Vault entry luma_sync_secret.";
-    return json({ error }, 401);
+    return problem(error, 401);
   }
   if (request.method !== "POST") {
-    return json({ error: `Use POST, not ${request.method}.` }, 405);
+    return problem(`Use POST, not ${request.method}.`, 405);
   }
   return null;
 }
@@ -77,7 +83,7 @@ export async function answerRun(
     return json(await run);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return json({ error: error.message }, 503);
+    return problem(error.message, 503);
   }
 }
 
