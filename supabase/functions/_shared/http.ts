@@ -1,5 +1,6 @@
 /** What every function does with a request before its own work. */
 import { timingSafeEqual } from "node:crypto";
+import { resolveHost } from "./covers/private_address.ts";
 import { type Env, EnvError, readEnv } from "./env.ts";
 import { reasonOf, redact } from "./redact.ts";
 import { StoreError } from "./store.ts";
@@ -90,6 +91,7 @@ export async function answerRun(
 /** The outside world of a run, as the platform has it. */
 export const PLATFORM = {
   fetch,
+  resolve: resolveHost,
   now: () => performance.now(),
   sleep: (ms: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, ms)),
