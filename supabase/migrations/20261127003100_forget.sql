@@ -33,11 +33,6 @@ alter table luma.forget_key enable row level security;
 insert into luma.forget_key default values on conflict do nothing;
 comment on table luma.forget_key is 'One row: what luma.forgotten is hashed with.';
 
-alter table luma.guests add column if not exists forgotten boolean not null default false;
-comment on column luma.guests.forgotten is
-  'A forgotten person who is still on Luma''s list: kept without address, name and number, because the place is taken.';
-create index if not exists guest_links_user on luma.guest_links (user_id);
-
 create or replace function luma.address_hash(address text)
 returns text language sql stable set search_path = '' as $$
   select encode(sha256(convert_to(k.key || lower(btrim(address)), 'UTF8')), 'hex') from luma.forget_key k
@@ -74,10 +69,6 @@ begin
 end
 $$;
 comment on function luma.forget_guest() is 'Trigger: what Luma tells of a forgotten person is kept without saying who it is.';
-
-create or replace trigger forget_guest
-before insert or update of email, news, luma_guest_id, forgotten on luma.guests
-for each row execute function luma.forget_guest();
 
 create or replace function luma.contacts_in(payload jsonb)
 returns setof text language sql immutable set search_path = '' as $$
