@@ -58,10 +58,13 @@ const WRITES: ((sql: postgres.TransactionSql, n: number) => PromiseLike<unknown>
   (sql) => sql`update public.calendars set updated_at = now()`,
 ];
 
+/** Connections that write at once. */
+export const WRITERS = 4;
+
 /** Long enough for every kind of write. */
 const WARM_UP_MS = 500;
 
-/** Writes on four connections, with a pause of some milliseconds after each, while `work` runs, and before and after it. */
+/** Writes with a pause of some milliseconds after each, while `work` runs, and before and after it. */
 export async function whileWriting(
   sql: postgres.Sql,
   work: () => Promise<void>,
@@ -83,7 +86,7 @@ export async function whileWriting(
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   };
-  const writers = Promise.all(Array.from({ length: 4 }, writer));
+  const writers = Promise.all(Array.from({ length: WRITERS }, writer));
   const pause = () => new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
   try {
     await pause();
