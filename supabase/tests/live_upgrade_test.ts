@@ -11,16 +11,23 @@ const BARE = {
   ...{ simulator: false, cron: false, net: false },
 };
 
-/** The longest that a write may wait. Measured on two cores: the newest release 25 ms, all of them 1030 ms. */
+/** The longest that a write may wait for the newest release. Measured on two cores: 26 ms. */
 const MOMENT_MS = 2000;
 
-function assertUnharmed(what: string, { writes, slowestMs, errors }: Written) {
+/** And for all of them: their lock_timeout of 3 s, and what is done then. Measured: one or two times deadlock_timeout, 1 s. */
+const INSTALL_MS = 5000;
+
+function assertUnharmed(
+  what: string,
+  { writes, slowestMs, errors }: Written,
+  momentMs: number,
+) {
   console.log(
     `      ${what}: ${writes} writes, the slowest ${Math.round(slowestMs)} ms`,
   );
   assertEquals(errors, []);
   assert(writes > 50, `only ${writes} writes`);
-  assertLess(slowestMs, MOMENT_MS);
+  assertLess(slowestMs, momentMs);
 }
 
 /** Applies what is missing, as whoever upgrades: again after a lock that was not to be had. */
@@ -46,7 +53,7 @@ stackTest("everything, to an app that is in use", async ({ sql }) => {
   const ended = written.errors.filter((error) => /deadlock/.test(error));
   assert(ended.length <= WRITERS, `${ended.length} deadlocks`);
   const others = written.errors.filter((error) => !/deadlock/.test(error));
-  assertUnharmed("all migrations", { ...written, errors: others });
+  assertUnharmed("all migrations", { ...written, errors: others }, INSTALL_MS);
   const { count } = await one(sql`select count(*)::int from supabase_migrations.schema_migrations`);
   assertEquals(count, migrationNames().length);
   const { outbox } = await one(sql`select count(*)::int as outbox from luma.sync_outbox`);
@@ -64,7 +71,7 @@ stackTest(`the release of ${newest}, to an app that is in use`, async ({ sql }) 
     sql,
     () => applyPatiently(sql),
   );
-  assertUnharmed("the newest release", written);
+  assertUnharmed("the newest release", written, MOMENT_MS);
   assertEquals([...await sql`select * from luma.missed_changes`], []);
 }, BARE);
 
