@@ -87,7 +87,11 @@ returns boolean language sql stable set search_path = '' as $$
     join luma.event_links k on k.event_id = g.event_id and k.luma_event_id is not null
     join public.canonical_events e on e.id = g.event_id and not luma.is_over(e)
     where g.event_id = (link).event_id and g.email = (link).email
-      and (g.in_doubt or coalesce(g.row_base, g.luma_base) <> 'declined')
+      and (
+        g.in_doubt or coalesce(g.row_base, g.luma_base) <> 'declined'
+        -- Being sent: whatever becomes of it, they may be there afterwards.
+        or exists (select from luma.sync_outbox o where o.lease = g.lease)
+      )
   ) and not exists (
     -- Given up, and nobody tried again for as long as history is kept.
     select from luma.sync_outbox o

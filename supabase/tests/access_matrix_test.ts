@@ -34,7 +34,13 @@ const FOR_SERVICE_ROLE = [
 ];
 
 /** Roles that requests of the Data API run as, or begin as; `public` is what every role has. */
-const ROLES = ["public", "anon", "authenticated", "service_role", "authenticator"];
+const ROLES = [
+  "public",
+  "anon",
+  "authenticated",
+  "service_role",
+  "authenticator",
+];
 
 /** Every right that a role has by a grant on an object of this project: "role privilege object". */
 async function rights({ sql }: Pick<Stack, "sql">): Promise<string[]> {
@@ -151,8 +157,10 @@ async function callers(
   stack: Stack,
 ): Promise<Record<string, Record<string, string>>> {
   // The local Data API asks for the user, whom Supabase Auth has.
-  await stack.admin`create table if not exists auth.users (id uuid primary key)`;
-  await stack.admin`insert into auth.users values (${USER}) on conflict do nothing`;
+  await stack
+    .admin`create table if not exists auth.users (id uuid primary key)`;
+  await stack
+    .admin`insert into auth.users values (${USER}) on conflict do nothing`;
   await stack.admin`grant usage on schema auth to authenticator`;
   await stack.admin`grant select on auth.users to authenticator`;
   const apikey = stack.publishableKey;
@@ -185,7 +193,9 @@ async function ask(
 }
 
 /** The functions in public with their arguments, null each. */
-async function calls({ sql }: Stack): Promise<{ name: string; body: string }[]> {
+async function calls(
+  { sql }: Stack,
+): Promise<{ name: string; body: string }[]> {
   const rows = await sql`
     select proname::text as name, coalesce(jsonb_object_agg(a.name, null) filter (where a.name <> ''), '{}')::text as body
     from pg_proc p left join lateral unnest(p.proargnames) a (name) on true
@@ -195,18 +205,27 @@ async function calls({ sql }: Stack): Promise<{ name: string; body: string }[]> 
 
 stackTest("through the Data API no user can call a function", async (stack) => {
   // The token is taken for what it is: the user's own things would be there.
-  await stack.sql`create function public.who_am_i() returns text language sql set search_path = '' as 'select current_user::text'`;
-  await stack.sql`grant execute on function public.who_am_i() to anon, authenticated`;
+  await stack
+    .sql`create function public.who_am_i() returns text language sql set search_path = '' as 'select current_user::text'`;
+  await stack
+    .sql`grant execute on function public.who_am_i() to anon, authenticated`;
   await stack.sql`notify pgrst, 'reload schema'`;
-  const { "the publishable key": anon, "a signed-in user": user } = await callers(stack);
+  const { "the publishable key": anon, "a signed-in user": user } =
+    await callers(stack);
   assertEquals((await ask(stack, "rpc/who_am_i", anon!, "{}")).text, '"anon"');
-  assertEquals((await ask(stack, "rpc/who_am_i", user!, "{}")).text, '"authenticated"');
+  assertEquals(
+    (await ask(stack, "rpc/who_am_i", user!, "{}")).text,
+    '"authenticated"',
+  );
 
   const before = await stack.sql`select from luma.drain_runs`;
   for (const { name, body } of await calls(stack)) {
     for (const [who, headers] of Object.entries(await callers(stack))) {
       const { status, text } = await ask(stack, `rpc/${name}`, headers, body);
-      assert([401, 403, 404].includes(status), `${who}, ${name}: ${status} ${text}`);
+      assert(
+        [401, 403, 404].includes(status),
+        `${who}, ${name}: ${status} ${text}`,
+      );
     }
   }
   assertEquals(await stack.sql`select from luma.drain_runs`, before);
@@ -215,7 +234,12 @@ stackTest("through the Data API no user can call a function", async (stack) => {
 stackTest("with the secret key the functions can be called", async (stack) => {
   const headers = { apikey: stack.secretKey };
   for (const name of ["luma_drain_start", "luma_pull_begin"]) {
-    const { status, text } = await ask(stack, `rpc/${name}`, headers, '{"keys": []}');
+    const { status, text } = await ask(
+      stack,
+      `rpc/${name}`,
+      headers,
+      '{"keys": []}',
+    );
     assertEquals(status, 200, text);
   }
 });
@@ -236,7 +260,10 @@ stackTest("through the Data API nobody sees a table or view", async (stack) => {
           ...headers,
           "accept-profile": profile,
         });
-        assert(status >= 400 && status < 500, `${who}, ${profile}.${name}: ${status} ${text}`);
+        assert(
+          status >= 400 && status < 500,
+          `${who}, ${profile}.${name}: ${status} ${text}`,
+        );
       }
     }
   }

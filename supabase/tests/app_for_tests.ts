@@ -40,23 +40,41 @@ export interface Written {
 }
 
 /** What the app does all day, one transaction each; `n` is different each time. */
-const WRITES: ((sql: postgres.TransactionSql, n: number) => PromiseLike<unknown>)[] = [
-  (sql, n) => sql`update public.canonical_events set title = title || '.' where canonical_uid = ${`app-${1 + n % 2000}`}`,
-  (sql, n) => sql`
+const WRITES:
+  ((sql: postgres.TransactionSql, n: number) => PromiseLike<unknown>)[] = [
+    (sql, n) =>
+      sql`update public.canonical_events set title = title || '.' where canonical_uid = ${`app-${
+        1 + n % 2000
+      }`}`,
+    (sql, n) =>
+      sql`
     insert into public.event_rsvps (event_id, user_id, status)
-    select id, ${`u${1 + n * 7 % 50000}`}, 'going' from public.canonical_events where canonical_uid = ${`app-${1 + n * 3 % 2000}`}
+    select id, ${`u${
+        1 + n * 7 % 50000
+      }`}, 'going' from public.canonical_events where canonical_uid = ${`app-${
+        1 + n * 3 % 2000
+      }`}
     on conflict (event_id, user_id) do update set status = excluded.status`,
-  (sql, n) => sql`
+    (sql, n) =>
+      sql`
     update public.event_rsvps set status = 'cancelled'
-    where id = (select id from public.event_rsvps where user_id = ${`u${1 + n % 50000}`} limit 1)`,
-  (sql, n) => sql`insert into public.users (id, name, email) values (${`new-${n}`}, 'New', ${`new-${n}@example.com`})`,
-  (sql, n) => sql`update public.users set email = ${`other-${n}@example.com`} where id = ${`u${1 + n % 50000}`}`,
-  (sql, n) => sql`delete from public.users where id = ${`u${50000 - n % 1000}`}`,
-  (sql, n) => sql`
+    where id = (select id from public.event_rsvps where user_id = ${`u${
+        1 + n % 50000
+      }`} limit 1)`,
+    (sql, n) =>
+      sql`insert into public.users (id, name, email) values (${`new-${n}`}, 'New', ${`new-${n}@example.com`})`,
+    (sql, n) =>
+      sql`update public.users set email = ${`other-${n}@example.com`} where id = ${`u${
+        1 + n % 50000
+      }`}`,
+    (sql, n) =>
+      sql`delete from public.users where id = ${`u${50000 - n % 1000}`}`,
+    (sql, n) =>
+      sql`
     insert into public.canonical_events (canonical_uid, title, starts_at, source_type, submission_status)
     values (${`more-${n}`}, 'More', now() + interval '3 days', 'community', 'approved')`,
-  (sql) => sql`update public.calendars set updated_at = now()`,
-];
+    (sql) => sql`update public.calendars set updated_at = now()`,
+  ];
 
 /** Connections that write at once. */
 export const WRITERS = 4;
@@ -79,9 +97,14 @@ export async function whileWriting(
       try {
         await sql.begin((session) => WRITES[n % WRITES.length]!(session, n));
       } catch (error) {
-        written.errors.push(error instanceof Error ? error.message : String(error));
+        written.errors.push(
+          error instanceof Error ? error.message : String(error),
+        );
       }
-      written.slowestMs = Math.max(written.slowestMs, performance.now() - started);
+      written.slowestMs = Math.max(
+        written.slowestMs,
+        performance.now() - started,
+      );
       written.writes++;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

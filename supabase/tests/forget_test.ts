@@ -1,12 +1,25 @@
 /** Of a deleted user, or of a guest who asks for it, nothing stays but what Luma has to be told. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { delivery, deliverer } from "./luma_deliveries.ts";
-import { type Both, countOf, knownEvent, register } from "./luma_guests.ts";
+import { deliverer, delivery } from "./luma_deliveries.ts";
+import {
+  type Both,
+  countOf,
+  knownEvent,
+  ownEvent,
+  register,
+} from "./luma_guests.ts";
 import { BLR, hostEvent, lumaTest, settle } from "./luma_side.ts";
 import { pullAll } from "./pulls_for_tests.ts";
-import { UPDATE } from "./rsvps_for_tests.ts";
+import { ADD, UPDATE } from "./rsvps_for_tests.ts";
 import { findTexts } from "./search_for_tests.ts";
-import { drain, guestList, one, rsvp, type Stack } from "./testing.ts";
+import {
+  drain,
+  drainInCall,
+  guestList,
+  one,
+  rsvp,
+  type Stack,
+} from "./testing.ts";
 
 const ID = "user-of-zara-4711";
 const EMAIL = "zara.quux@example.org";
@@ -111,6 +124,34 @@ lumaTest(
   },
 );
 
+for (
+  const [when, cut] of [["before", false], ["after", true]] as const
+) {
+  lumaTest(
+    `who is deleted ${when} Luma takes them${
+      cut ? ", and the drain dies," : ""
+    } is declined and forgotten`,
+    async (stack) => {
+      const { sql } = stack;
+      await insertZara(stack);
+      const event = await ownEvent(stack);
+      await rsvp(stack, event.id, ID, "going");
+      const { drained, release } = await drainInCall(stack, ADD, when);
+      await sql`delete from public.users where id = ${ID}`;
+      assert((await traces(stack)).length > 0);
+      if (cut) await stack.functions.kill("luma-drain");
+      release();
+      await drained.catch(() => {});
+      await traces(stack);
+      await settle(stack);
+      assertEquals(statusOnLuma(stack, event) ?? "declined", "declined");
+      assertEquals(await traces(stack), []);
+      await pullAll(stack);
+      assertEquals(await traces(stack), []);
+    },
+  );
+}
+
 lumaTest(
   "what no longer has to be told goes at once",
   async (stack) => {
@@ -199,25 +240,28 @@ lumaTest("who comes back is somebody again", async (stack) => {
   assertEquals(await countOf(stack, event), 1);
 });
 
-lumaTest("the hosts that deliveries tell of are forgotten too", async (stack) => {
-  const { sql, simulator } = stack;
-  const data = {
-    ...{ id: "evt-hosted", calendar_id: BLR, name: "Hosted" },
-    hosts: [{ id: "usr-1", name: "Zara Quux", email: EMAIL, phone: PHONE }],
-  };
-  // A type that is not used is stored as it came.
-  for (const type of ["event.created", "ticket.registered"]) {
-    await (await deliverer(stack, BLR))(delivery(type, data));
-  }
-  await settle(stack);
-  hostEvent(stack);
-  await pullAll(stack);
-  assert((await findTexts(stack.admin, ["luma"], ZARA)).length > 0);
-  await sql`select luma.forget_person(${EMAIL})`;
-  assertEquals(await traces(stack), []);
-  const owner = simulator.calendars.find(({ id }) => id === BLR)!.owner;
-  assertEquals(await traces(stack, [owner.email]), []);
-});
+lumaTest(
+  "the hosts that deliveries tell of are forgotten too",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const data = {
+      ...{ id: "evt-hosted", calendar_id: BLR, name: "Hosted" },
+      hosts: [{ id: "usr-1", name: "Zara Quux", email: EMAIL, phone: PHONE }],
+    };
+    // A type that is not used is stored as it came.
+    for (const type of ["event.created", "ticket.registered"]) {
+      await (await deliverer(stack, BLR))(delivery(type, data));
+    }
+    await settle(stack);
+    hostEvent(stack);
+    await pullAll(stack);
+    assert((await findTexts(stack.admin, ["luma"], ZARA)).length > 0);
+    await sql`select luma.forget_person(${EMAIL})`;
+    assertEquals(await traces(stack), []);
+    const owner = simulator.calendars.find(({ id }) => id === BLR)!.owner;
+    assertEquals(await traces(stack, [owner.email]), []);
+  },
+);
 
 lumaTest("who is a user is forgotten by deleting the user", async (stack) => {
   const { sql } = stack;

@@ -1,6 +1,6 @@
 /** People's data and secrets stay where they are needed: in no log, no answer and no history. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { delivery, deliverer } from "./luma_deliveries.ts";
+import { deliverer, delivery } from "./luma_deliveries.ts";
 import { knownEvent, register } from "./luma_guests.ts";
 import { BLR, settle } from "./luma_side.ts";
 import { pullAll } from "./pulls_for_tests.ts";
@@ -112,8 +112,19 @@ leakTest(
     // Whom a call names is what its answer can quote.
     for (const { name, email, phone } of PEOPLE) {
       const message = `${name} <${email}>, ${phone} cannot come, says ${key}`;
-      simulator.faults.add({ path: ADD, contains: email, status: 500, message, count: 1 });
-      simulator.faults.add({ path: ADD, contains: email, status: 400, message });
+      simulator.faults.add({
+        path: ADD,
+        contains: email,
+        status: 500,
+        message,
+        count: 1,
+      });
+      simulator.faults.add({
+        path: ADD,
+        contains: email,
+        status: 400,
+        message,
+      });
     }
     await everybodyGoes(stack, event);
     const deadLetters = () => sql`select error from luma.dead_letters`;
@@ -123,7 +134,10 @@ leakTest(
       return (await deadLetters()).length === 3;
     });
     const dead = await deadLetters();
-    assertMatch(dead[0]!.error, /answered 400: .… <.…@example\.org>, \+…3\d cannot come, says \[API key\]/);
+    assertMatch(
+      dead[0]!.error,
+      /answered 400: .… <.…@example\.org>, \+…3\d cannot come, says \[API key\]/,
+    );
     simulator.faults.clear();
     await sql`select luma.retry()`;
     await settle(stack);
@@ -188,7 +202,11 @@ leakTest(
     await pull(stack).catch(() => {});
     const strange = delivery("guest.registered", {
       ...{ id: "gst-strange", user_email: email, user_name: PEOPLE[1]!.name },
-      ...{ phone_number: phone, approval_status: 7, event: { id: event.lumaId } },
+      ...{
+        phone_number: phone,
+        approval_status: 7,
+        event: { id: event.lumaId },
+      },
     });
     assertEquals(await (await deliverer(stack, BLR))(strange), "stored");
     await passTime(stack);
@@ -214,20 +232,35 @@ leakTest(
     };
     const people = JSON.stringify({ type: "guest.registered", data: PEOPLE });
     const [secret = ""] = await webhookSecrets(stack);
-    const forged = { "webhook-id": QUOTES.slice(0, 20), "webhook-signature": `t=1,v1=${"0".repeat(64)}` };
+    const forged = {
+      "webhook-id": QUOTES.slice(0, 20),
+      "webhook-signature": `t=1,v1=${"0".repeat(64)}`,
+    };
     await post("luma-webhook", people);
     await post("luma-webhook", people, forged);
-    await post("luma-webhook", people, { ...forged, "webhook-signature": secret });
+    await post("luma-webhook", people, {
+      ...forged,
+      "webhook-signature": secret,
+    });
     await post("luma-webhook", `{"type": "${PEOPLE[0]!.email}`, forged);
     const send = await deliverer(stack, BLR);
     for (
-      const body of [people, `{"${PEOPLE[0]!.email}": 1}`, `["${PEOPLE[0]!.phone}"`, `{"type": 1, "data": "${PEOPLE[1]!.name}"}`]
+      const body of [
+        people,
+        `{"${PEOPLE[0]!.email}": 1}`,
+        `["${PEOPLE[0]!.phone}"`,
+        `{"type": 1, "data": "${PEOPLE[1]!.name}"}`,
+      ]
     ) {
       await send({ id: `whd-${crypto.randomUUID()}`, body })
         .catch((error) => answers.push(error.message));
     }
     const own = { "x-luma-sync-secret": stack.syncSecret };
-    await post("luma-pull", JSON.stringify({ calendar: PEOPLE[0]!.email }), own);
+    await post(
+      "luma-pull",
+      JSON.stringify({ calendar: PEOPLE[0]!.email }),
+      own,
+    );
     await post("luma-pull", JSON.stringify({ [PEOPLE[0]!.email]: 1 }), own);
     await post("luma-pull", `{"event": "${PEOPLE[0]!.phone}"}`, own);
     await post("luma-pull?wait=1", "{}", { "x-luma-sync-secret": secret });

@@ -3,7 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import { takeSnapshot } from "../../scripts/schema/snapshot.ts";
 import { applyMigrations } from "../../scripts/stack/database.ts";
 import { runSupabaseCli } from "../../scripts/stack/supabase_cli.ts";
-import { filesUpTo, migrationNames, readMigration, releases, ROOT } from "./releases_for_tests.ts";
+import {
+  filesUpTo,
+  migrationNames,
+  readMigration,
+  releases,
+  ROOT,
+} from "./releases_for_tests.ts";
 import { type Stack, stackTest } from "./testing.ts";
 
 /**
@@ -63,10 +69,20 @@ stackTest("release by release, with the Supabase CLI", async (stack) => {
     await Deno.mkdir(`${project}/supabase/migrations`, { recursive: true });
     for (const { files } of releases()) {
       for (const file of files) {
-        await Deno.writeTextFile(`${project}/supabase/migrations/${file}`, await readMigration(file));
+        await Deno.writeTextFile(
+          `${project}/supabase/migrations/${file}`,
+          await readMigration(file),
+        );
       }
       const { code, stdout, stderr } = await runSupabaseCli(
-        ["db", "push", "--include-all", "--yes", "--db-url", stack.postgres.url],
+        [
+          "db",
+          "push",
+          "--include-all",
+          "--yes",
+          "--db-url",
+          stack.postgres.url,
+        ],
         { cwd: project },
       );
       assertEquals(code, 0, stdout + stderr);
