@@ -191,6 +191,7 @@ table luma.guest_links -- Which guest each RSVP is. Outlives its RSVP until the 
   rsvp_id uuid not null -- event_rsvps.id.
   user_id text not null -- event_rsvps.user_id when the link was made; another user in the row since makes it another guest.
   constraint guest_links_pkey PRIMARY KEY (rsvp_id)
+  CREATE INDEX guest_links_email ON luma.guest_links USING btree (email)
   CREATE INDEX guest_links_guest ON luma.guest_links USING btree (event_id, email)
   CREATE INDEX guest_links_user ON luma.guest_links USING btree (user_id)
 
@@ -2621,14 +2622,26 @@ CREATE OR REPLACE FUNCTION luma.forget_deliveries(emails text[], phones text[], 
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
+  -- What waits to be applied goes next time.
+  with told as materialized (
+    select w.webhook_id, c as contact
+    from luma.webhook_inbox w cross join lateral luma.contacts_in(w.payload) c
+    where w.due_at is null and w.received_at >= since and w.payload -> 'data' <> '{}'
+  ), known as materialized (
+    -- First by the hash alone: of hundreds of thousands of addresses a few are left to look at.
+    select t.webhook_id, t.contact from told t join luma.forgotten f on f.address_hash = luma.address_hash(t.contact)
+  ), of_them as (
+    select t.webhook_id from told t join unnest(emails) e on e = t.contact
+    union
+    select t.webhook_id from told t
+    join unnest(phones) p on luma.phone_tail(p) = luma.phone_tail(t.contact) and luma.phone_fits(p, t.contact)
+    where t.contact !~ '@'
+    union
+    select k.webhook_id from known k where luma.is_forgotten(k.contact)
+  )
   update luma.webhook_inbox w
   set payload = jsonb_build_object('type', w.type, 'data', '{}'::jsonb), news = null
-  -- What waits to be applied goes next time.
-  where w.due_at is null and w.received_at >= since and w.payload -> 'data' <> '{}' and exists (
-    select from luma.contacts_in(w.payload) c
-    where c = any (emails) or (c ~ '@' and luma.is_forgotten(c))
-      or (c !~ '@' and exists (select from unnest(phones) p where luma.phone_fits(p, c)))
-  )
+  from of_them o where w.webhook_id = o.webhook_id
 $function$
   -- Empties the webhook deliveries that tell of these people, or of anybody who was forgotten.
 
@@ -2676,8 +2689,12 @@ begin
   delete from luma.drift d where d.who in (select e.user_id from unnest(due) e) or lower(d.who) = any (addresses);
   delete from luma.erasures x
   where x.id in (select e.id from unnest(due) e)
-    and not exists (select from luma.guest_links l where l.user_id = x.user_id or (l.email = any (x.emails) and l.email = any (addresses)))
-    and not exists (select from luma.guests g where g.email = any (x.emails) and g.email = any (addresses));
+    and not exists (select from luma.guest_links l where l.user_id = x.user_id)
+    and not exists (
+      select from unnest(x.emails) m where m = any (addresses) and (
+        exists (select from luma.guest_links l where l.email = m) or exists (select from luma.guests g where g.email = m)
+      )
+    );
   delete from luma.forgotten f
   where f.told_at < now() - make_interval(days => (select greatest(s.webhook_days, 30) from luma.settings s));
   return (select count(*) from luma.erasures);
@@ -2747,10 +2764,12 @@ AS $function$
   update luma.guests g set forgotten = true
   where g.id in (
     select m.id from luma.guests m
-    where (m.email = any (emails) or exists (
-        select from unnest(phones) p
-        where luma.phone_tail(m.news ->> 'phone') = luma.phone_tail(p) and luma.phone_fits(p, m.news ->> 'phone')
-      ))
+    where m.id in (
+        select b.id from unnest(emails) e join luma.guests b on b.email = e
+        union
+        select b.id from unnest(phones) p
+        join luma.guests b on luma.phone_tail(b.news ->> 'phone') = luma.phone_tail(p) and luma.phone_fits(p, b.news ->> 'phone')
+      )
       and not exists (select from luma.guest_links l where l.event_id = m.event_id and l.email = m.email)
       and not exists (select from luma.sync_outbox o where o.lease = m.lease)
     for update skip locked

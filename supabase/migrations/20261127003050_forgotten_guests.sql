@@ -7,4 +7,5 @@ alter table luma.guests add column if not exists forgotten boolean not null defa
 comment on column luma.guests.forgotten is
   'A forgotten person who is still on Luma''s list: kept without address, name and number, because the place is taken.';
 create index if not exists guest_links_user on luma.guest_links (user_id);
+create index if not exists guest_links_email on luma.guest_links (email);
 reset lock_timeout;

@@ -268,3 +268,27 @@ stackTest("through the Data API nobody sees a table or view", async (stack) => {
     }
   }
 });
+
+stackTest("a stranger can start no function", async (stack) => {
+  const strangers: Record<string, string>[] = [
+    {},
+    { apikey: stack.publishableKey },
+    { apikey: stack.secretKey, authorization: `Bearer ${stack.secretKey}` },
+    { "x-luma-sync-secret": "" },
+    { "x-luma-sync-secret": stack.syncSecret.slice(1) },
+    { "webhook-signature": `t=${Math.floor(Date.now() / 1000)},v1=${"0".repeat(64)}` },
+  ];
+  for (const name of ["luma-drain", "luma-pull", "luma-webhook"]) {
+    for (const headers of strangers) {
+      const response = await fetch(`${stack.functionsUrl}/${name}?wait=1`, {
+        method: "POST",
+        headers,
+        body: "{}",
+      });
+      assertEquals(response.status, 401, `${name}: ${await response.text()}`);
+    }
+  }
+  const traces = await stack.sql`
+    select from luma.drain_runs union all select from luma.pull_runs union all select from luma.webhook_inbox`;
+  assertEquals(traces.length, 0);
+}, { webhooks: true });

@@ -63,6 +63,12 @@ stackTest("a newest release that was begun, and begun again", async (stack) => {
   assertEquals(await takeSnapshot(stack.sql), fresh);
 }, BARE);
 
+stackTest("all of them, and all of them again", async ({ sql }) => {
+  await applyMigrations(sql, ROOT);
+  await applyMigrations(sql, ROOT);
+  assertEquals(await takeSnapshot(sql), fresh);
+}, BARE);
+
 stackTest("release by release, with the Supabase CLI", async (stack) => {
   const project = await Deno.makeTempDir({ prefix: "luma-upgrade-" });
   try {
