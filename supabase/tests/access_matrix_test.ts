@@ -276,7 +276,11 @@ stackTest("a stranger can start no function", async (stack) => {
     { apikey: stack.secretKey, authorization: `Bearer ${stack.secretKey}` },
     { "x-luma-sync-secret": "" },
     { "x-luma-sync-secret": stack.syncSecret.slice(1) },
-    { "webhook-signature": `t=${Math.floor(Date.now() / 1000)},v1=${"0".repeat(64)}` },
+    {
+      "webhook-signature": `t=${Math.floor(Date.now() / 1000)},v1=${
+        "0".repeat(64)
+      }`,
+    },
   ];
   for (const name of ["luma-drain", "luma-pull", "luma-webhook"]) {
     for (const headers of strangers) {
