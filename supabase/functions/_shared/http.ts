@@ -1,7 +1,9 @@
 /** What every function does with a request before its own work. */
-import { timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { resolveHost } from "./covers/private_address.ts";
 import { type Env, EnvError, readEnv, readVars, type Vars } from "./env.ts";
 import { introduction } from "./introduce.ts";
+import { reasonOf, redact } from "./redact.ts";
 import { StoreError } from "./store.ts";
 
 /**
@@ -12,16 +14,20 @@ export function serve(
   name: string,
   handle: (request: Request, env: Env) => Promise<Response>,
 ): void {
-  Deno.serve((request): Response | Promise<Response> => {
+  Deno.serve(async (request) => {
     try {
       const vars = readVars();
       const env = readEnv(vars);
       return introduce(name, request, vars, env.syncSecret) ??
-        handle(request, env);
+        await handle(request, env);
     } catch (error) {
-      if (!(error instanceof EnvError)) throw error;
-      console.error(error.message);
-      return json({ error: error.message }, 503);
+      log(reasonOf(error));
+      if (error instanceof EnvError) return problem(error.message, 503);
+      // A defect. Deno's own handler would log the error as it is.
+      return problem(
+        "Something went wrong; the reason is in the function's log.",
+        500,
+      );
     }
   });
 }
@@ -41,9 +47,19 @@ export function introduce(
     : refuse(request, syncSecret);
 }
 
+/** A line in the function's log, where all of it goes: whoever reads the log learns no one's address or number. */
+export function log(message: string): void {
+  console.error(redact(message));
+}
+
 /** A JSON answer. */
 export function json(body: unknown, status = 200): Response {
   return Response.json(body, { status });
+}
+
+/** An answer that says what is wrong, to whoever asked: a stranger perhaps, and logs keep it. */
+export function problem(error: string, status: number): Response {
+  return json({ error: redact(error) }, status);
 }
 
 /**
@@ -54,20 +70,19 @@ export function refuse(request: Request, syncSecret: string): Response | null {
   if (!sameSecret(request.headers.get("x-luma-sync-secret"), syncSecret)) {
     const error =
       "The header x-luma-sync-secret must hold the value of LUMA_SYNC_SECRET; in the database it is the Vault entry luma_sync_secret.";
-    return json({ error }, 401);
+    return problem(error, 401);
   }
   if (request.method !== "POST") {
-    return json({ error: `Use POST, not ${request.method}.` }, 405);
+    return problem(`Use POST, not ${request.method}.`, 405);
   }
   return null;
 }
 
-/** Compares without telling by its time how much of a guess was right. */
+/** Compares without telling by its time how much of a guess was right, nor how long it has to be. */
 export function sameSecret(given: string | null, expected: string): boolean {
-  const encoder = new TextEncoder();
-  const a = encoder.encode(given ?? "");
-  const b = encoder.encode(expected);
-  return expected !== "" && a.length === b.length && timingSafeEqual(a, b);
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(given ?? ""), digest(expected)) &&
+    expected !== "";
 }
 
 /** Keeps the function alive for work that follows its answer, where the platform would retire it. */
@@ -84,22 +99,23 @@ export async function answerRun(
   run: Promise<unknown>,
 ): Promise<Response> {
   if (new URL(request.url).searchParams.get("wait") !== "1") {
-    runInBackground(run.catch((error) => console.error(error.message)));
+    runInBackground(run.catch((error) => log(reasonOf(error))));
     return json({ started: true }, 202);
   }
   try {
     return json(await run);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    return json({ error: error.message }, 503);
+    return problem(error.message, 503);
   }
 }
 
 /** The outside world of a run, as the platform has it. */
 export const PLATFORM = {
   fetch,
+  resolve: resolveHost,
   now: () => performance.now(),
   sleep: (ms: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, ms)),
-  log: (message: string) => console.error(message),
+  log,
 };
