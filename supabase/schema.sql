@@ -7,6 +7,49 @@ schema luma; -- Two-way sync with Luma. Admins use its views and functions in SQ
 
 -- tables --------------------------------------------------------------------------------------------------------
 
+table luma.admin_log -- What was done by hand to the sync. Kept for luma.settings.admin_log_days.
+  row level security
+  at timestamp with time zone not null default clock_timestamp()
+  detail jsonb not null default '{}'::jsonb -- Its arguments and what it answered; of a setting {"name": [before, after]}.
+  id bigint not null generated always as identity
+  via text -- application_name of the connection: psql, luma console, ….
+  what text not null -- The function that was called, or settings.
+  who text not null -- The role that was logged in; through the Data API the user's id.
+  constraint admin_log_pkey PRIMARY KEY (id)
+  CREATE INDEX admin_log_at ON luma.admin_log USING btree (at)
+
+table luma.alert_outbox -- One row: the message that is on its way. pg_net may lose it, so it is there until the address has answered with 2xx.
+  row level security
+  alerts bigint[] not null default '{}'::bigint[] -- Alerts of which the message tells that they began or grew.
+  due_at timestamp with time zone -- When the answer is looked at, or the message is sent again.
+  ends bigint[] not null default '{}'::bigint[] -- Alerts of which it tells that they are over.
+  id boolean not null default true
+  message text
+  problem text -- Why the last message did not arrive.
+  request_id bigint -- pg_net's id of the last try.
+  sent_at timestamp with time zone[] not null default '{}'::timestamp with time zone[] -- The messages of the last hour.
+  tries integer not null default 0
+  constraint alert_outbox_check CHECK (((message IS NULL) = (due_at IS NULL)))
+  constraint alert_outbox_id_check CHECK (id)
+  constraint alert_outbox_pkey PRIMARY KEY (id)
+  CREATE TRIGGER redact_error BEFORE INSERT OR UPDATE OF problem ON luma.alert_outbox FOR EACH ROW WHEN ((new.problem IS NOT NULL)) EXECUTE FUNCTION luma.redact_column('problem')
+
+table luma.alert_states -- Alerts, open and over. See luma.alerts.
+  row level security
+  end_told_at timestamp with time zone
+  id bigint not null generated always as identity
+  kind text not null
+  level bigint not null -- How bad it is, as a number: of dead letters how many. A message is repeated when it has grown, at most once an hour.
+  message text not null
+  over_at timestamp with time zone
+  raised_at timestamp with time zone not null default clock_timestamp()
+  seen_at timestamp with time zone not null default clock_timestamp() -- When its cause was last there.
+  subject text not null -- The calendar, or empty.
+  told_at timestamp with time zone
+  told_level bigint
+  constraint alert_states_pkey PRIMARY KEY (id)
+  CREATE UNIQUE INDEX alert_states_one_open ON luma.alert_states USING btree (kind, subject) WHERE (over_at IS NULL)
+
 table luma.attempts -- History: one row for each time a drain worked on an entity.
   row level security
   calendar text
@@ -322,6 +365,10 @@ table luma.removed_events -- Luma events that were cancelled, which deletes them
 
 table luma.settings -- Settings of the sync: exactly one row. Change the mode with luma.set_mode(), the rest with update.
   row level security
+  admin_log_days integer not null default 365 -- Days that luma.admin_log is kept.
+  alert_calm interval not null default '00:05:00'::interval -- An alert is over when its cause has been gone for so long: what comes and goes is one alert.
+  alert_lag interval not null default '00:15:00'::interval -- An alert is raised when a live change has waited longer than this for Luma.
+  alert_messages_per_hour integer not null default 6 -- Messages to luma_alert_url at most; what comes meanwhile goes into the next one.
   calls_per_minute integer not null default 180 -- Calls to Luma in any 60 seconds for one calendar. Luma allows 200 a key.
   calls_per_minute_total integer not null default 280 -- Calls to Luma in any 60 seconds over all calendars.
   cancel_on_luma boolean not null default false -- False: a cancelled event becomes private on Luma. True: it is cancelled there, which mails every guest, refunds and cannot be undone.
@@ -348,6 +395,10 @@ table luma.settings -- Settings of the sync: exactly one row. Change the mode wi
   updated_at timestamp with time zone not null default now()
   webhook_attempts integer not null default 12 -- A delivery that could not be applied so often in a row is given up; luma.retry() tries again.
   webhook_days integer not null default 30 -- Days that webhook deliveries are kept in luma.webhook_inbox; they hold guests' names and addresses.
+  constraint settings_admin_log_days_check CHECK ((admin_log_days >= 1))
+  constraint settings_alert_calm_check CHECK ((alert_calm >= '00:00:00'::interval))
+  constraint settings_alert_lag_check CHECK ((alert_lag >= '00:01:00'::interval))
+  constraint settings_alert_messages_per_hour_check CHECK (((alert_messages_per_hour >= 1) AND (alert_messages_per_hour <= 60)))
   constraint settings_calls_per_minute_check CHECK (((calls_per_minute >= 1) AND (calls_per_minute <= 10000)))
   constraint settings_calls_per_minute_total_check CHECK (((calls_per_minute_total >= 1) AND (calls_per_minute_total <= 10000)))
   constraint settings_check CHECK ((retry_cap_seconds >= retry_base_seconds))
@@ -368,6 +419,7 @@ table luma.settings -- Settings of the sync: exactly one row. Change the mode wi
   constraint settings_retry_base_seconds_check CHECK ((retry_base_seconds > (0)::numeric))
   constraint settings_webhook_attempts_check CHECK ((webhook_attempts >= 1))
   constraint settings_webhook_days_check CHECK ((webhook_days >= 1))
+  CREATE TRIGGER log_settings AFTER UPDATE ON luma.settings FOR EACH ROW EXECUTE FUNCTION luma.log_settings()
 
 table luma.sync_outbox -- Entities that differ, or may differ, from Luma. Written by triggers, drained by the Edge Function luma-drain.
   row level security
@@ -428,10 +480,79 @@ table luma.webhook_inbox -- Signed webhook deliveries of Luma, one row each. Gue
   constraint webhook_inbox_webhook_id_check CHECK (((length(webhook_id) >= 1) AND (length(webhook_id) <= 255)))
   CREATE INDEX webhook_inbox_calendar ON luma.webhook_inbox USING btree (calendar, received_at)
   CREATE INDEX webhook_inbox_due ON luma.webhook_inbox USING btree (due_at) WHERE (due_at IS NOT NULL)
+  CREATE INDEX webhook_inbox_event ON luma.webhook_inbox USING btree (((news #>> '{event,luma_event_id}'::text[])))
   CREATE INDEX webhook_inbox_received ON luma.webhook_inbox USING btree (received_at)
   CREATE TRIGGER redact_error BEFORE INSERT OR UPDATE OF error ON luma.webhook_inbox FOR EACH ROW WHEN ((new.error IS NOT NULL)) EXECUTE FUNCTION luma.redact_column('error')
 
 -- views ---------------------------------------------------------------------------------------------------------
+
+view luma.alert_causes -- What is wrong now and worth a message: a calendar that has stopped or lacks its key, dead letters, changes that wait too long, webhooks that are silent while pulls find changes, functions that do not start, triggers that fail.
+ WITH late AS (
+         SELECT o.calendar,
+            min(o.changed_at) AS since
+           FROM luma.sync_outbox o
+          WHERE ((o.version > o.done_version) AND (o.dead_at IS NULL) AND (o.priority < 4) AND (o.changed_at < (now() - ( SELECT s.alert_lag
+                   FROM luma.settings s))) AND (NOT (EXISTS ( SELECT
+                   FROM luma.calendar_state c
+                  WHERE ((c.luma_key = o.calendar) AND ((c.stopped_at IS NOT NULL) OR ((c.paused_by = 'admin'::text) AND (c.paused_until > now()))))))))
+          GROUP BY o.calendar
+        )
+ SELECT 'calendar'::text AS kind,
+    s.luma_key AS subject,
+    (1)::bigint AS level,
+    format('%s: %s'::text, s.luma_key, s.problem) AS message
+   FROM luma.calendar_state s
+  WHERE (s.problem IS NOT NULL)
+UNION ALL
+ SELECT 'dead_letters'::text AS kind,
+    ''::text AS subject,
+    count(*) AS level,
+    format('dead letters, which are not tried again by themselves: %s. select * from luma.dead_letters;'::text, count(*)) AS message
+   FROM luma.dead_letters d
+ HAVING (count(*) > 0)
+UNION ALL
+ SELECT 'lag'::text AS kind,
+    COALESCE(l.calendar, ''::text) AS subject,
+    1 AS level,
+    format('%s: a change has waited for Luma since %s UTC: select * from luma.queue;'::text, COALESCE(l.calendar, 'not routed yet'::text), to_char((l.since AT TIME ZONE 'utc'::text), 'YYYY-MM-DD HH24:MI'::text)) AS message
+   FROM late l
+  WHERE (luma.mode() = 'live'::text)
+UNION ALL
+ SELECT 'webhooks'::text AS kind,
+    c.luma_key AS subject,
+    1 AS level,
+    format('%s: pulls find changes that no webhook has told for an hour. deno task doctor says why.'::text, c.luma_key) AS message
+   FROM public.calendars c
+  WHERE ((c.luma_key IS NOT NULL) AND (luma.mode() = 'live'::text) AND luma.is_deaf(c.luma_key) AND (COALESCE(luma.heard_from(c.luma_key), '-infinity'::timestamp with time zone) < (now() - '01:00:00'::interval)))
+UNION ALL
+ SELECT 'functions'::text AS kind,
+    ''::text AS subject,
+    1 AS level,
+    p.problem AS message
+   FROM ( SELECT COALESCE(luma.drain_problem(), luma.pull_problem()) AS problem) p
+  WHERE (p.problem IS NOT NULL)
+UNION ALL
+ SELECT 'triggers'::text AS kind,
+    ''::text AS subject,
+    1 AS level,
+    format('changes that their triggers could not enqueue, nor since the sweep: %s. select * from luma.missed_changes;'::text, count(*)) AS message
+   FROM luma.missed_changes m
+  WHERE (m.missed_at < (now() - '00:10:00'::interval))
+ HAVING (count(*) > 0);
+
+view luma.alerts -- What is wrong, or was, and when somebody was told. Messages go to the address of luma.set_alert_url().
+ SELECT kind,
+    NULLIF(subject, ''::text) AS calendar,
+    message,
+    raised_at,
+    over_at,
+    told_at,
+    end_told_at,
+        CASE
+            WHEN (over_at IS NULL) THEN 'open'::text
+            ELSE 'over'::text
+        END AS state
+   FROM luma.alert_states a;
 
 view luma.backfill_progress -- One row: the last backfill, in events and RSVPs. RSVPs of events that are new to Luma join when it has them, so total grows. per_minute is its pace while it runs, ends_at follows from that.
  SELECT
@@ -466,6 +587,29 @@ view luma.backfill_progress -- One row: the last backfill, in events and RSVPs. 
                     count(*) FILTER (WHERE ((o.done_version < o.backfill_version) AND (o.dead_at IS NOT NULL))) AS dead
                    FROM luma.sync_outbox o
                   WHERE (o.backfill_started_at = b.started_at)) p) c);
+
+view luma.calendar_status -- Each calendar with a key: may it be called, and if not why; its calls of the last minute and those left; its last webhook and the last pull that read it whole.
+ SELECT c.luma_key AS calendar,
+    c.name,
+    luma.calendar_ready(c.luma_key) AS ready,
+    s.problem,
+    s.stopped_at,
+    s.paused_until,
+    s.paused_by,
+    p.calls AS calls_last_minute,
+    luma.permits_free(c.luma_key) AS calls_left,
+    luma.call_limit(c.luma_key) AS calls_per_minute,
+    luma.heard_from(c.luma_key) AS last_webhook,
+    luma.is_deaf(c.luma_key) AS webhooks_missed,
+    ( SELECT max(r.ended_at) AS max
+           FROM luma.pull_runs r
+          WHERE ((r.calendar = c.luma_key) AND (r.luma_event_id IS NULL) AND (r.outcome = 'done'::text))) AS last_pull
+   FROM ((public.calendars c
+     LEFT JOIN luma.calendar_state s ON ((s.luma_key = c.luma_key)))
+     CROSS JOIN LATERAL ( SELECT (COALESCE(sum(r.permits), (0)::bigint))::integer AS calls
+           FROM luma.rate_permits r
+          WHERE ((r.calendar = c.luma_key) AND (r.free_at > now()))) p)
+  WHERE (c.luma_key IS NOT NULL);
 
 view luma.dead_letters -- What was given up, why, and the statement that tries it again. Mending the row tries again by itself.
  SELECT o.entity,
@@ -589,11 +733,7 @@ view luma.event_status -- Each event: is it on Luma, what is waiting, and why.
             ELSE 'hidden on Luma'::text
         END AS status,
         CASE
-            WHEN (o.version > o.done_version) THEN COALESCE(o.last_error, s.problem,
-            CASE
-                WHEN (s.paused_until > now()) THEN format('the calendar is paused by %s until %s'::text, s.paused_by, s.paused_until)
-                ELSE NULL::text
-            END,
+            WHEN (o.version > o.done_version) THEN COALESCE(o.last_error, luma.why_not_called(o.calendar),
             CASE luma.mode()
                 WHEN 'off'::text THEN 'the mode is off'::text
                 WHEN 'dry_run'::text THEN 'the mode is dry_run'::text
@@ -612,10 +752,9 @@ view luma.event_status -- Each event: is it on Luma, what is waiting, and why.
     l.synced_at,
     o.due_at,
     o.attempts
-   FROM (((public.canonical_events e
+   FROM ((public.canonical_events e
      LEFT JOIN luma.event_links l ON ((l.event_id = e.id)))
-     LEFT JOIN luma.sync_outbox o ON (((o.entity = 'event'::text) AND (o.entity_id = e.id))))
-     LEFT JOIN luma.calendar_state s ON ((s.luma_key = o.calendar)));
+     LEFT JOIN luma.sync_outbox o ON (((o.entity = 'event'::text) AND (o.entity_id = e.id))));
 
 view luma.external_guests -- Guests on Luma who are nobody's RSVP, and why not. They count in current_rsvp_count, and become RSVPs when a user with their e-mail address or phone number appears. hint: users with the same name, for an admin to ask; a name alone never matches.
  SELECT g.id,
@@ -673,6 +812,16 @@ view luma.health -- One row: the queue (with luma.rechecks and the webhook deliv
            FROM luma.duplicates) AS duplicates
    FROM luma.sync_outbox o;
 
+view luma.lag -- How long the changes of the last hour took, by direction and kind. Backfills are left out.
+ SELECT direction,
+    entity,
+    count(*) AS changes,
+    round((percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY ((ms)::double precision)))::numeric, 1) AS p50_ms,
+    round((percentile_cont((0.99)::double precision) WITHIN GROUP (ORDER BY ((ms)::double precision)))::numeric, 1) AS p99_ms,
+    round(max(ms), 1) AS max_ms
+   FROM luma.lags('01:00:00'::interval) l(direction, entity, calendar, settled_at, ms)
+  GROUP BY direction, entity;
+
 view luma.pulls -- Each pull: what it was to read, how far it is, and what it found. to_read was left to the drain; problems are the first errors in words.
  SELECT r.id,
     r.calendar,
@@ -712,6 +861,49 @@ view luma.pulls -- Each pull: what it was to read, how far it is, and what it fo
      LEFT JOIN luma.event_links l ON ((l.luma_event_id = r.luma_event_id)))
      LEFT JOIN public.canonical_events e ON ((e.id = l.event_id)));
 
+view luma.queue -- What is still to be done, by kind and calendar. due: now. waiting: for a retry, the spacing of edits or a pause. oldest_due: since when the oldest of what is due has waited. No calendar: not routed yet.
+ SELECT entity,
+    calendar,
+    count(*) FILTER (WHERE (state = 'due'::text)) AS due,
+    count(*) FILTER (WHERE (state = 'waiting'::text)) AS waiting,
+    count(*) FILTER (WHERE (state = 'in flight'::text)) AS in_flight,
+    count(*) FILTER (WHERE (state = 'dead'::text)) AS dead,
+    min(since) FILTER (WHERE (state = 'due'::text)) AS oldest_due
+   FROM ( SELECT o.entity,
+            o.calendar,
+            o.changed_at AS since,
+                CASE
+                    WHEN (o.dead_at IS NOT NULL) THEN 'dead'::text
+                    WHEN ((o.lease IS NOT NULL) AND (o.due_at > now())) THEN 'in flight'::text
+                    WHEN (o.due_at > now()) THEN 'waiting'::text
+                    ELSE 'due'::text
+                END AS state
+           FROM luma.sync_outbox o
+          WHERE (o.version > o.done_version)
+        UNION ALL
+         SELECT 'webhook'::text,
+            i.calendar,
+            i.received_at,
+                CASE
+                    WHEN (i.state = 'failed'::text) THEN 'dead'::text
+                    WHEN (i.due_at > now()) THEN 'waiting'::text
+                    ELSE 'due'::text
+                END AS "case"
+           FROM luma.webhook_inbox i
+          WHERE ((i.state = 'failed'::text) OR (i.due_at IS NOT NULL))
+        UNION ALL
+         SELECT 'pull'::text,
+            r.calendar,
+            r.requested_at,
+                CASE
+                    WHEN ((r.lease IS NOT NULL) AND (r.alive_until > now())) THEN 'in flight'::text
+                    WHEN (r.due_at > now()) THEN 'waiting'::text
+                    ELSE 'due'::text
+                END AS "case"
+           FROM luma.pull_runs r
+          WHERE (r.ended_at IS NULL)) j
+  GROUP BY entity, calendar;
+
 view luma.rsvp_status -- Each RSVP: does Luma have it, what is waiting, and why. held: it is sent when its event is on Luma and its user has an e-mail address.
  SELECT r.id AS rsvp_id,
     r.event_id,
@@ -729,11 +921,7 @@ view luma.rsvp_status -- Each RSVP: does Luma have it, what is waiting, and why.
             ELSE 'waiting'::text
         END AS status,
         CASE
-            WHEN (o.version > o.done_version) THEN COALESCE(o.last_error, s.problem,
-            CASE
-                WHEN (s.paused_until > now()) THEN format('the calendar is paused by %s until %s'::text, s.paused_by, s.paused_until)
-                ELSE NULL::text
-            END,
+            WHEN (o.version > o.done_version) THEN COALESCE(o.last_error, luma.why_not_called(o.calendar),
             CASE luma.mode()
                 WHEN 'off'::text THEN 'the mode is off'::text
                 WHEN 'dry_run'::text THEN 'the mode is dry_run'::text
@@ -756,12 +944,11 @@ view luma.rsvp_status -- Each RSVP: does Luma have it, what is waiting, and why.
     g.synced_at,
     o.due_at,
     o.attempts
-   FROM (((((public.event_rsvps r
+   FROM ((((public.event_rsvps r
      JOIN public.canonical_events e ON ((e.id = r.event_id)))
      CROSS JOIN LATERAL luma.guest_need(r.id) n(event_id, user_id, email, name, wanted, agreed, in_doubt, luma_guest_id, busy, moved, kind))
      LEFT JOIN luma.guests g ON (((g.event_id = n.event_id) AND (g.email = n.email))))
-     LEFT JOIN luma.sync_outbox o ON (((o.entity = 'rsvp'::text) AND (o.entity_id = r.id))))
-     LEFT JOIN luma.calendar_state s ON ((s.luma_key = o.calendar)));
+     LEFT JOIN luma.sync_outbox o ON (((o.entity = 'rsvp'::text) AND (o.entity_id = r.id))));
 
 -- functions -----------------------------------------------------------------------------------------------------
 
@@ -908,9 +1095,15 @@ declare
   event public.canonical_events;
 begin
   select e.id into known_id
-  from (
+  from (select substring(news ->> 'slug' from '(?:^|-)([0-9a-f]{12})$') as digits) own
+  cross join lateral (
     select e.id as event_id, true as is_certain from public.canonical_events e
     where e.luma_event_id = luma_id and not exists (select from luma.event_links l where l.event_id = e.id)
+    union all
+    -- A slug that we chose (luma.slug_for()) ends in 12 digits of the row's id: the link was lost with a restored backup.
+    select e.id, true from public.canonical_events e
+    where e.id between (own.digits || repeat('0', 20))::uuid and (own.digits || repeat('f', 20))::uuid
+      and not exists (select from luma.event_links l where l.event_id = e.id)
     union all
     select r.* from luma.rows_of_page(
       array[lower(luma_id), lower(news ->> 'slug')] || array(select luma.page_keys(news ->> 'url')),
@@ -936,6 +1129,14 @@ begin
 end
 $function$
   -- The row that shows a Luma event which is new here, locked, or null. Others that show it too are in luma.duplicates. Raises LM001.
+
+CREATE OR REPLACE FUNCTION luma.alert_body(address text, message text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+RETURN jsonb_build_object(CASE WHEN (address ~ '^https://([a-z0-9-]+[.])*discord(app)?[.]com/'::text) THEN 'content'::text ELSE 'text'::text END, message)
+  -- The body of a message, as the service at this address wants it.
 
 CREATE OR REPLACE FUNCTION luma.allow_create(link luma.event_links, lease uuid, state jsonb)
  RETURNS void
@@ -1379,41 +1580,9 @@ CREATE OR REPLACE FUNCTION luma.backfill()
  SET search_path TO ''
 AS $function$
 declare
-  diverged record;
-  enqueued integer := 0;
+  enqueued integer := luma.start_backfill();
 begin
-  perform luma.begin_backfill();
-  for diverged in
-    select d.event_id, d.is_waiting
-    from (
-      select d as event_id, false as is_waiting from luma.diverged_events() d
-      union all
-      select w, true from luma.lock_waiting('event') w
-    ) d
-    left join public.canonical_events e on e.id = d.event_id
-    left join luma.event_links l on l.event_id = d.event_id
-    -- Not what waits only to be read.
-    where luma.needs_push(e, l)
-    order by e.starts_at, d.event_id
-  loop
-    if diverged.is_waiting or luma.try_enqueue('event', diverged.event_id, 4, diverged.event_id) then
-      enqueued := enqueued + 1;
-      perform luma.mark_backfill('event', diverged.event_id, enqueued);
-    end if;
-  end loop;
-  for diverged in
-    select w as rsvp_id
-    from luma.lock_waiting('rsvp') w
-    left join public.event_rsvps r on r.id = w
-    left join public.canonical_events e on e.id = r.event_id
-    order by e.starts_at, r.created_at, w
-  loop
-    enqueued := enqueued + 1;
-    perform luma.mark_backfill('rsvp', diverged.rsvp_id, enqueued);
-  end loop;
-  enqueued := enqueued + (luma.enqueue_diverged_rsvps(null, null, 4)).enqueued;
-  -- For those that waited while it was stopped.
-  perform luma.tick();
+  perform luma.log_admin('backfill', jsonb_build_object('enqueued', enqueued));
   return enqueued;
 end
 $function$
@@ -1512,6 +1681,17 @@ AS $function$
 $function$
   -- Those of the calendars that have due jobs and may be called, the most urgent first, or in any order.
 
+CREATE OR REPLACE FUNCTION luma.call_limit(calendar text)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select least(s.calls_per_minute, c.rate_limit - 20)
+  from luma.settings s left join luma.calendar_state c on c.luma_key = call_limit.calendar
+$function$
+  -- Calls that a calendar may make in any 60 seconds: the setting, or 20 below what Luma tells.
+
 CREATE OR REPLACE FUNCTION luma.cancel_event(event public.canonical_events)
  RETURNS text
  LANGUAGE plpgsql
@@ -1576,7 +1756,10 @@ begin
   if not exists (select from public.calendars c where c.luma_key = check_calendar.calendar) then
     raise exception 'luma: there is no calendar %', coalesce(quote_literal(calendar), 'null')
       using errcode = 'invalid_parameter_value',
-        hint = 'One of: ' || (select coalesce(string_agg(c.luma_key, ', ' order by c.luma_key), '(none has a luma_key)') from public.calendars c where c.luma_key is not null);
+        hint = (
+          select coalesce('One of: ' || string_agg(c.luma_key, ', ' order by c.luma_key) || '.', 'No row of public.calendars has a luma_key yet.')
+          from public.calendars c where c.luma_key is not null
+        );
   end if;
 end
 $function$
@@ -1703,6 +1886,15 @@ end
 $function$
   -- Trims the history, finished work, pg_net's answers and pg_cron's run details to what luma.settings says. Run by pg_cron.
 
+CREATE OR REPLACE FUNCTION luma.clean_up_admin_log()
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  delete from luma.admin_log l where l.at < now() - make_interval(days => (select s.admin_log_days from luma.settings s))
+$function$
+  -- Trims luma.admin_log to luma.settings.admin_log_days. Run by pg_cron.
+
 CREATE OR REPLACE FUNCTION luma.clean_up_pulls()
  RETURNS void
  LANGUAGE sql
@@ -1730,6 +1922,37 @@ AS $function$
     and ((run).luma_event_id is null or l.luma_event_id = (run).luma_event_id)
 $function$
   -- The events on Luma that a run is about and that are not over.
+
+CREATE OR REPLACE FUNCTION luma.compose_alerts()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  begun bigint[];
+  ended bigint[];
+  lines text[];
+begin
+  select array_agg(a.id order by a.id), array_agg('🔴 ' || a.message order by a.id) into begun, lines
+  from luma.alert_states a
+  where a.over_at is null
+    and (a.told_level is null or a.level > a.told_level and a.told_at < clock_timestamp() - interval '1 hour');
+  select array_agg(a.id order by a.id), coalesce(lines, '{}') || coalesce(array_agg('🟢 Over: ' || a.message order by a.id), '{}') into ended, lines
+  from luma.alert_states a
+  where a.over_at is not null and a.told_level is not null and a.end_told_at is null;
+  if cardinality(lines) = 0 then
+    return;
+  end if;
+  update luma.alert_states a set told_level = a.level where a.id = any (begun);
+  update luma.alert_outbox b
+  set message = concat_ws(E'\n', 'Luma sync', array_to_string(lines[1:10], E'\n'),
+        case when cardinality(lines) > 10 then format('and %s more: select * from luma.alerts;', cardinality(lines) - 10) end),
+      alerts = coalesce(begun, '{}'), ends = coalesce(ended, '{}'), tries = 0, request_id = null, due_at = clock_timestamp(),
+      sent_at = b.sent_at || clock_timestamp()
+  where b.id;
+end
+$function$
+  -- Puts what has begun, grown or ended since the last message into the next one.
 
 CREATE OR REPLACE FUNCTION luma.contacts_in(payload jsonb)
  RETURNS SETOF text
@@ -2825,6 +3048,8 @@ begin
     select distinct l.email from luma.guest_links l where l.user_id = wanted
   ) end);
   perform luma.forget_due();
+  -- That it was done, not to whom.
+  perform luma.log_admin('forget_person', '{}');
   return not exists (
     select from luma.erasures e where e.user_id = wanted or lower(wanted) = any (e.emails)
   );
@@ -3168,6 +3393,67 @@ AS $function$
 $function$
   -- When the last webhook of a calendar came, or null.
 
+CREATE OR REPLACE FUNCTION luma.history(event_id uuid)
+ RETURNS TABLE(at timestamp with time zone, what text, entity text, who text, outcome text, detail text, took interval, calls jsonb)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with link as (
+    select l.luma_event_id, l.calendar, l.slug, l.create_lease, l.created_at from luma.event_links l where l.event_id = history.event_id
+  ),
+  entities as (
+    select 'event' as entity, history.event_id as entity_id, null::text as who
+    union
+    select o.entity, o.entity_id, coalesce(r.user_id, g.user_id)
+    from luma.sync_outbox o
+    left join public.event_rsvps r on o.entity = 'rsvp' and r.id = o.entity_id
+    left join luma.guest_links g on o.entity = 'rsvp' and g.rsvp_id = o.entity_id
+    where o.event_id = history.event_id and o.entity <> 'event'
+    union
+    -- Their finished jobs may have been cleaned up, their history not yet.
+    select 'rsvp', r.id, r.user_id from public.event_rsvps r where r.event_id = history.event_id
+  ),
+  attempts as (
+    select a.*, e.who from entities e join luma.attempts a on a.entity = e.entity and a.entity_id = e.entity_id
+  ),
+  lines as (
+    select min(a.id) as id, a.changed_at as at, 'committed' as what, a.entity, a.who, null as outcome, null as detail,
+      null::interval as took, '[]'::jsonb as calls
+    from attempts a where a.changed_at is not null
+    group by a.entity, a.entity_id, a.changed_at, a.who
+    union all
+    -- Waits for its first attempt, or for the next one.
+    select null, o.changed_at, 'committed', o.entity, e.who, 'waiting', o.last_error, null, '[]'
+    from entities e join luma.sync_outbox o on o.entity = e.entity and o.entity_id = e.entity_id
+    where o.version > o.done_version and o.changed_at not in (select a.changed_at from attempts a where a.entity_id = o.entity_id)
+    union all
+    select a.id, a.settled_at, 'attempt', a.entity, a.who, a.outcome, a.error, a.settled_at - coalesce(a.leased_at, a.settled_at), a.calls
+    from attempts a
+    union all
+    select 0, l.created_at, 'slug chosen', 'event', null, l.calendar, 'https://luma.com/' || l.slug, null, '[]'
+    from link l where l.create_lease is not null
+    union all
+    select 0, i.received_at, 'webhook', split_part(i.type, '.', 1), null, coalesce(i.outcome, i.state), concat_ws(': ', i.type, i.error),
+      i.applied_at - i.received_at, '[]'
+    from link l join luma.webhook_inbox i on i.news #>> '{event,luma_event_id}' = l.luma_event_id
+    union all
+    select 0, coalesce(r.ended_at, r.started_at, r.requested_at), 'pull', 'event', null, coalesce(r.outcome, 'under way'),
+      array_to_string(r.problems, '; '), r.ended_at - r.started_at, '[]'
+    from link l join luma.pull_runs r on r.luma_event_id = l.luma_event_id
+    union all
+    select c.id, c.noticed_at, 'conflict', c.entity, r.user_id, c.winner || ' stayed',
+      format('%s: app %s, Luma %s', c.field, coalesce(c.app_value #>> '{}', 'nothing'), coalesce(c.luma_value #>> '{}', 'nothing')), null, '[]'
+    from luma.conflicts c left join public.event_rsvps r on r.id = c.entity_id
+    where c.event_id = history.event_id
+  )
+  select l.at, l.what, l.entity, l.who, l.outcome, nullif(l.detail, ''), l.took, l.calls
+  from lines l
+  -- What was committed and settled in one microsecond was committed first.
+  order by l.at, l.what = 'attempt', l.id
+$function$
+  -- What happened with an event of the app's and its RSVPs, oldest first, as far back as luma.settings keeps it: commits, attempts with every call to Luma and its answer, webhooks, pulls of it, conflicts. who: the user of an RSVP.
+
 CREATE OR REPLACE FUNCTION luma.hold_batch(lead luma.sync_outbox, companions jsonb, until timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -3505,6 +3791,24 @@ end
 $function$
   -- Trigger: rings for the drain as the last thing before a commit; never raises.
 
+CREATE OR REPLACE FUNCTION luma.lags(since interval)
+ RETURNS TABLE(direction text, entity text, calendar text, settled_at timestamp with time zone, ms numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select 'to Luma', a.entity, a.calendar, a.settled_at, (1000 * extract(epoch from a.settled_at - a.changed_at))::numeric
+  from luma.attempts a
+  -- What was there before the mode was live has waited for that.
+  where a.outcome = 'done' and a.settled_at > now() - lags.since
+    and a.changed_at >= coalesce((select s.live_since from luma.settings s), '-infinity')
+  union all
+  select 'from Luma', split_part(i.type, '.', 1), i.calendar, i.applied_at, (1000 * extract(epoch from i.applied_at - i.received_at))::numeric
+  from luma.webhook_inbox i
+  where i.state = 'applied' and i.applied_at > now() - lags.since
+$function$
+  -- One row for each change that arrived within this time: milliseconds from the commit to the acknowledged call, or from the webhook to the row.
+
 CREATE OR REPLACE FUNCTION luma.lease_companions(lead luma.sync_outbox, companions jsonb)
  RETURNS SETOF luma.sync_outbox
  LANGUAGE sql
@@ -3666,6 +3970,19 @@ AS $function$
 $function$
   -- What has waited since before the mode was live, and is no part of the backfill yet.
 
+CREATE OR REPLACE FUNCTION luma.log_admin(what text, detail jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  insert into luma.admin_log (who, via, what, detail)
+  values (
+    coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', session_user),
+    nullif(current_setting('application_name', true), ''), log_admin.what, jsonb_strip_nulls(log_admin.detail)
+  )
+$function$
+  -- Notes what an admin does, in the same transaction: what is rolled back was not done.
+
 CREATE OR REPLACE FUNCTION luma.log_attempt(o luma.sync_outbox, outcome text, error text, calls jsonb)
  RETURNS void
  LANGUAGE sql
@@ -3678,6 +3995,26 @@ AS $function$
   );
 $function$
   -- Writes one line of history about an outbox row as it was during the attempt.
+
+CREATE OR REPLACE FUNCTION luma.log_settings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  changed jsonb := (
+    select jsonb_object_agg(n.key, jsonb_build_array(o.value, n.value))
+    from jsonb_each(to_jsonb(new)) n join jsonb_each(to_jsonb(old)) o on o.key = n.key
+    where o.value <> n.value and n.key not in ('live_since', 'updated_at')
+  );
+begin
+  if changed is not null then
+    perform luma.log_admin('settings', changed);
+  end if;
+  return null;
+end
+$function$
+  -- Trigger: notes which settings were changed, the mode too.
 
 CREATE OR REPLACE FUNCTION luma.look_at_guest(guest luma.guests, told_at timestamp with time zone)
  RETURNS void
@@ -4292,6 +4629,7 @@ AS $function$
 begin
   perform luma.check_calendar(calendar);
   perform luma.pause_calendar(calendar, 'infinity', 'admin');
+  perform luma.log_admin('pause', jsonb_build_object('calendar', calendar));
 end
 $function$
   -- Makes no more calls for this calendar until luma.resume(). Jobs are kept.
@@ -4616,6 +4954,7 @@ AS $function$
 declare
   asked integer := luma.ask_pulls(calendar, event, is_dry => false);
 begin
+  perform luma.log_admin('pull_now', jsonb_build_object('calendar', calendar, 'event', event, 'asked', asked));
   perform luma.ring_pull();
   return asked;
 end
@@ -4768,8 +5107,9 @@ CREATE OR REPLACE FUNCTION luma.reconcile(dry boolean DEFAULT true, calendar tex
  SET search_path TO ''
 AS $function$
 declare
-  asked integer := luma.ask_pulls(calendar, null, is_dry => dry);
+  asked integer := luma.ask_pulls(calendar, null, is_dry => coalesce(dry, true));
 begin
+  perform luma.log_admin('reconcile', jsonb_build_object('dry', coalesce(dry, true), 'calendar', calendar, 'asked', asked));
   perform luma.ring_pull();
   return asked;
 end
@@ -5009,7 +5349,7 @@ begin
   perform luma.give_back_calendars();
   delete from cron.job_run_details d using cron.job j where j.jobid = d.jobid and j.jobname like 'luma-%';
   perform cron.unschedule(j.jobname) from cron.job j where j.jobname like 'luma-%';
-  delete from vault.secrets s where s.name in ('luma_functions_url', 'luma_sync_secret');
+  delete from vault.secrets s where s.name in ('luma_functions_url', 'luma_sync_secret', 'luma_alert_url');
   answer := format(
     'Removed, with %s entries of the CLI''s list of migrations. Events stay on Luma as they are; docs/uninstall.md says what is left to do there and with the functions.',
     luma.forget_versions()
@@ -5170,6 +5510,10 @@ CREATE OR REPLACE FUNCTION luma.resume(calendar text)
 AS $function$
 begin
   perform luma.check_calendar(calendar);
+  perform luma.log_admin('resume', (
+    select jsonb_build_object('calendar', calendar, 'was_paused_by', s.paused_by, 'problem', s.problem)
+    from (select calendar as luma_key) c left join luma.calendar_state s on s.luma_key = c.luma_key
+  ));
   update luma.calendar_state s
   set paused_until = null, paused_by = null, stopped_at = null, problem = null, updated_at = now()
   where s.luma_key = resume.calendar;
@@ -5184,25 +5528,15 @@ CREATE OR REPLACE FUNCTION luma.retry(entity_id uuid DEFAULT NULL::uuid)
  SET search_path TO ''
 AS $function$
 declare
-  revived integer;
+  revived integer := luma.revive(entity_id);
 begin
-  update luma.sync_outbox o
-  set dead_at = null, attempts = 0, crashes = 0, due_at = now(), wake = true
-  where (o.entity, o.entity_id) in (
-    select s.entity, s.entity_id from luma.sync_outbox s
-    where s.version > s.done_version and s.lease is null
-      and case when retry.entity_id is null then s.dead_at is not null else s.entity_id = retry.entity_id end
-    -- One that is locked is being changed just now, which tries it again as well.
-    for update skip locked
-  );
-  get diagnostics revived = row_count;
-  if retry.entity_id is null then
+  if entity_id is null then
     revived := revived + luma.retry_deliveries(null);
-  end if;
-  if revived = 0 and retry.entity_id is not null then
-    raise exception 'luma.retry: nothing of % waits to be sent', retry.entity_id
+  elsif revived = 0 then
+    raise exception 'luma.retry: nothing of % waits to be sent', entity_id
       using errcode = 'no_data_found', hint = 'See luma.dead_letters for what can be retried, luma.event_status and luma.rsvp_status for what happened to an event or an RSVP.';
   end if;
+  perform luma.log_admin('retry', jsonb_build_object('id', entity_id, 'revived', revived));
   return revived;
 end
 $function$
@@ -5225,6 +5559,7 @@ begin
     raise exception 'luma.retry: there is no webhook delivery %', quote_literal(webhook_id)
       using errcode = 'no_data_found', hint = 'See luma.dead_letters and luma.deliveries; an event or RSVP is retried by its id, a uuid.';
   end if;
+  perform luma.log_admin('retry', jsonb_build_object('id', webhook_id, 'revived', revived));
   return revived;
 end
 $function$
@@ -5260,6 +5595,29 @@ begin
 end
 $function$
   -- Applies a delivery again, whatever became of it before; null: those that were given up. Answers how many.
+
+CREATE OR REPLACE FUNCTION luma.revive(entity_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  revived integer;
+begin
+  update luma.sync_outbox o
+  set dead_at = null, attempts = 0, crashes = 0, due_at = now(), wake = true
+  where (o.entity, o.entity_id) in (
+    select s.entity, s.entity_id from luma.sync_outbox s
+    where s.version > s.done_version and s.lease is null
+      and case when revive.entity_id is null then s.dead_at is not null else s.entity_id = revive.entity_id end
+    -- One that is locked is being changed just now, which tries it again as well.
+    for update skip locked
+  );
+  get diagnostics revived = row_count;
+  return revived;
+end
+$function$
+  -- Makes a waiting or dead job due now, null: every dead one. Answers how many.
 
 CREATE OR REPLACE FUNCTION luma.ring()
  RETURNS void
@@ -5499,6 +5857,83 @@ AS $function$
 $function$
   -- A Vault entry, or null when it is missing or empty.
 
+CREATE OR REPLACE FUNCTION luma.send_alerts()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  box luma.alert_outbox;
+  address text := luma.secret('luma_alert_url');
+  answer record;
+begin
+  if address is null then
+    update luma.alert_outbox b set message = null, due_at = null, problem = null where b.id and b.message is not null;
+    return;
+  end if;
+  update luma.alert_outbox b
+  set sent_at = array(select t from unnest(b.sent_at) t where t > clock_timestamp() - interval '1 hour')
+  where b.id returning * into box;
+  if box.message is null then
+    if cardinality(box.sent_at) < (select s.alert_messages_per_hour from luma.settings s) then
+      perform luma.compose_alerts();
+    end if;
+    select * into box from luma.alert_outbox;
+  end if;
+  if box.message is null or box.due_at > clock_timestamp() then
+    return;
+  end if;
+  select r.status_code, coalesce(r.error_msg, r.status_code::text) as said into answer from net._http_response r where r.id = box.request_id;
+  if answer.status_code between 200 and 299 then
+    update luma.alert_states a set told_at = clock_timestamp() where a.id = any (box.alerts);
+    update luma.alert_states a set end_told_at = clock_timestamp() where a.id = any (box.ends);
+    update luma.alert_outbox b set message = null, due_at = null, problem = null where b.id;
+    return;
+  end if;
+  -- No answer in time counts as lost, as pg_net loses what it holds in a crash: better twice than never.
+  update luma.alert_outbox b
+  set request_id = net.http_post(url := address, body := luma.alert_body(address, box.message), timeout_milliseconds := 5000),
+      tries = box.tries + 1,
+      -- When it is looked for the answer, later and later.
+      due_at = clock_timestamp() + least(interval '30 seconds' * 2 ^ box.tries, interval '1 hour'),
+      problem = case when box.tries > 0 then format('The address of luma.set_alert_url() did not take the message, %s times. The last answer: %s', box.tries, coalesce(answer.said, 'none')) end
+  where b.id;
+end
+$function$
+  -- Sends the message that waits, looks for its answer, and sends it again, later and later, until it was taken.
+
+CREATE OR REPLACE FUNCTION luma.set_alert_url(url text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  entry uuid := (select s.id from vault.secrets s where s.name = 'luma_alert_url');
+  wanted text := nullif(trim(url), '');
+begin
+  if wanted !~ '^https://[^/@[:space:]]+/?[^[:space:]]*$' and wanted !~ '^http://(127[.]0[.]0[.]1|localhost)(:[0-9]+)?/' then
+    -- It may hold a token, so it is not shown.
+    raise exception 'luma.set_alert_url: the address must begin with https:// and hold no blanks'
+      using errcode = 'invalid_parameter_value', hint = 'An incoming webhook of Slack, Discord or the like, or https://api.telegram.org/bot<token>/sendMessage?chat_id=<id>. Null: no messages.';
+  end if;
+  if wanted is null then
+    delete from vault.secrets s where s.id = entry;
+  elsif entry is null then
+    perform vault.create_secret(wanted, 'luma_alert_url');
+  else
+    perform vault.update_secret(entry, wanted);
+  end if;
+  perform luma.log_admin('set_alert_url', jsonb_build_object('host', substring(wanted from '^https?://([^/?#]+)')));
+  if wanted is not null then
+    update luma.alert_outbox b
+    set message = 'Luma sync: alerts come here.', alerts = '{}', ends = '{}', tries = 0, request_id = null, due_at = clock_timestamp()
+    where b.id and b.message is null;
+    perform luma.send_alerts();
+  end if;
+end
+$function$
+  -- Where alerts are sent to: an address that takes a POST of {"text": …}, as Slack, Telegram and others do ({"content": …} for Discord). Sends a first message. Null: nowhere. Kept in the Vault.
+
 CREATE OR REPLACE FUNCTION luma.set_mode(mode text)
  RETURNS text
  LANGUAGE plpgsql
@@ -5510,6 +5945,10 @@ begin
   if set_mode.mode is null or set_mode.mode not in ('off', 'dry_run', 'live') then
     raise exception 'luma.set_mode: the mode is off, dry_run or live, not %', coalesce(quote_literal(set_mode.mode), 'null')
       using errcode = 'invalid_parameter_value';
+  end if;
+  if set_mode.mode = before then
+    -- A change of the mode is noted with the setting.
+    perform luma.log_admin('set_mode', jsonb_build_object('mode', before));
   end if;
   if set_mode.mode = 'live' and before <> 'live' then
     -- What was written while nothing was sent is a backfill: nobody expects a mail about it any more. Only what is to
@@ -5536,9 +5975,10 @@ begin
   end if;
   if set_mode.mode <> 'off' then
     if set_mode.mode <> before and (select s.scheduled_pulls from luma.settings s) then
-      perform luma.pull_now();
+      perform luma.ask_pulls(null, null, is_dry => false);
+      perform luma.ring_pull();
     end if;
-    perform luma.backfill();
+    perform luma.start_backfill();
     -- For what has waited since before; what backfill enqueued rings by itself.
     perform luma.tick();
   end if;
@@ -5729,6 +6169,52 @@ CREATE OR REPLACE FUNCTION luma.sort_failure(kind text, status integer, attempts
 RETURN CASE WHEN (kind = ANY (ARRAY['invalid_row'::text, 'refused'::text])) THEN 'dead'::text WHEN (kind = 'internal'::text) THEN CASE WHEN (attempts >= 8) THEN 'dead'::text ELSE 'retry'::text END WHEN (kind = ANY (ARRAY['timeout'::text, 'network'::text, 'invalid_response'::text])) THEN 'retry'::text WHEN (status = 429) THEN 'rate_limited'::text WHEN (status = ANY (ARRAY[401, 403])) THEN 'stopped'::text WHEN ((status = ANY (ARRAY[408, 425])) OR (status >= 500)) THEN 'retry'::text ELSE 'dead'::text END
   -- What a failure means: retry, rate_limited (calendar pauses), stopped (calendar stops until luma.resume()) or dead. refused: Luma refused this one event though the key is good.
 
+CREATE OR REPLACE FUNCTION luma.start_backfill()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  diverged record;
+  enqueued integer := 0;
+begin
+  perform luma.begin_backfill();
+  for diverged in
+    select d.event_id, d.is_waiting
+    from (
+      select d as event_id, false as is_waiting from luma.diverged_events() d
+      union all
+      select w, true from luma.lock_waiting('event') w
+    ) d
+    left join public.canonical_events e on e.id = d.event_id
+    left join luma.event_links l on l.event_id = d.event_id
+    -- Not what waits only to be read.
+    where luma.needs_push(e, l)
+    order by e.starts_at, d.event_id
+  loop
+    if diverged.is_waiting or luma.try_enqueue('event', diverged.event_id, 4, diverged.event_id) then
+      enqueued := enqueued + 1;
+      perform luma.mark_backfill('event', diverged.event_id, enqueued);
+    end if;
+  end loop;
+  for diverged in
+    select w as rsvp_id
+    from luma.lock_waiting('rsvp') w
+    left join public.event_rsvps r on r.id = w
+    left join public.canonical_events e on e.id = r.event_id
+    order by e.starts_at, r.created_at, w
+  loop
+    enqueued := enqueued + 1;
+    perform luma.mark_backfill('rsvp', diverged.rsvp_id, enqueued);
+  end loop;
+  enqueued := enqueued + (luma.enqueue_diverged_rsvps(null, null, 4)).enqueued;
+  -- For those that waited while it was stopped.
+  perform luma.tick();
+  return enqueued;
+end
+$function$
+  -- What luma.backfill() and luma.set_mode() do. Answers how many it enqueued.
+
 CREATE OR REPLACE FUNCTION luma.start_of_list(calendar text)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -5781,6 +6267,7 @@ CREATE OR REPLACE FUNCTION luma.stop_backfill()
 AS $function$
 begin
   update luma.backfill_state b set stopped_at = coalesce(b.stopped_at, clock_timestamp()) where b.started_at is not null;
+  perform luma.log_admin('stop_backfill', '{}');
   return (select p.waiting from luma.backfill_progress p);
 end
 $function$
@@ -6073,6 +6560,46 @@ end
 $function$
   -- The run with the result of its last step.
 
+CREATE OR REPLACE FUNCTION luma.traffic(since interval DEFAULT '03:00:00'::interval, bucket interval DEFAULT '00:01:00'::interval)
+ RETURNS TABLE(bucket_at timestamp with time zone, calendar text, calls bigint, failed bigint, rate_limited bigint, p50_ms numeric, p99_ms numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  with made as (
+    -- RSVPs that went in one call each have it.
+    select distinct a.calendar, a.run_id, (c.call ->> 'at')::timestamptz as at, c.call - 'at' as call, 1 as calls, (c.call ->> 'status')::integer as status
+    from luma.attempts a cross join lateral jsonb_array_elements(a.calls) c(call)
+    where a.settled_at > now() - traffic.since and a.outcome <> 'dry_run'
+    union all
+    -- A pull keeps its calls as a number.
+    select r.calendar, r.id, coalesce(r.ended_at, now()), null, r.calls, 200
+    from luma.pull_runs r
+    where coalesce(r.ended_at, now()) > now() - traffic.since and r.calls > 0
+  ),
+  counted as (
+    select date_bin(traffic.bucket, m.at, '2000-01-01') as bucket_at, m.calendar, sum(m.calls)::bigint as calls,
+      -- A 404 answers a look-up as well as anything.
+      count(*) filter (where m.status is null or m.status >= 400 and m.status not in (404, 429)) as failed,
+      count(*) filter (where m.status = 429) as rate_limited
+    from made m
+    group by 1, 2
+  ),
+  lagged as (
+    select date_bin(traffic.bucket, l.settled_at, '2000-01-01') as bucket_at, l.calendar,
+      percentile_cont(array[0.5, 0.99]) within group (order by l.ms) as ms
+    from luma.lags(traffic.since) l
+    where l.direction = 'to Luma'
+    group by 1, 2
+  )
+  select coalesce(c.bucket_at, l.bucket_at), coalesce(c.calendar, l.calendar), coalesce(c.calls, 0), coalesce(c.failed, 0),
+    coalesce(c.rate_limited, 0), round(l.ms[1]::numeric, 1), round(l.ms[2]::numeric, 1)
+  from counted c
+  full join lagged l on l.bucket_at = c.bucket_at and l.calendar is not distinct from c.calendar
+  order by 1, 2
+$function$
+  -- Calls to Luma by calendar and time, how many failed or were rate-limited (429), and the lag of what was sent meanwhile. Buckets without calls are left out.
+
 CREATE OR REPLACE FUNCTION luma.try_enqueue(entity text, entity_id uuid, priority integer, event_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6303,6 +6830,35 @@ CREATE OR REPLACE FUNCTION luma.was_sent_since(entity text, entity_id uuid, at t
 RETURN ((EXISTS (SELECT FROM luma.sync_outbox o WHERE ((o.entity = was_sent_since.entity) AND (o.entity_id = was_sent_since.entity_id) AND (o.lease IS NOT NULL)))) OR (EXISTS (SELECT FROM luma.attempts a WHERE ((a.entity = was_sent_since.entity) AND (a.entity_id = was_sent_since.entity_id) AND (a.settled_at >= was_sent_since.at) AND (a.outcome <> ALL (ARRAY['nothing_to_do'::text, 'dry_run'::text]))))))
   -- True when something of an entity is being sent, or was sent since then: what was read then may lack it.
 
+CREATE OR REPLACE FUNCTION luma.watch()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  looked_at timestamptz := clock_timestamp();
+begin
+  -- The next run is a minute away.
+  if not pg_try_advisory_xact_lock(hashtext('luma'), hashtext('alerts')) then
+    return;
+  end if;
+  insert into luma.alert_states as a (kind, subject, message, level)
+  select c.kind, c.subject, c.message, c.level from luma.alert_causes c
+  on conflict (kind, subject) where over_at is null
+  do update set message = excluded.message, level = excluded.level, seen_at = excluded.seen_at;
+  update luma.alert_states a set over_at = clock_timestamp()
+  where a.over_at is null and a.seen_at < looked_at - (select s.alert_calm from luma.settings s);
+  delete from luma.alert_states a where a.over_at < now() - make_interval(days => (select s.log_days from luma.settings s));
+  begin
+    perform luma.send_alerts();
+  exception when others then
+    -- What was raised stays, whatever pg_net says of the address.
+    update luma.alert_outbox b set problem = format('The message could not be sent: %s', sqlerrm) where b.id;
+  end;
+end
+$function$
+  -- Raises and ends alerts, and has somebody told. Run by pg_cron every minute.
+
 CREATE OR REPLACE FUNCTION luma.went_on(run luma.pull_runs)
  RETURNS luma.pull_runs
  LANGUAGE plpgsql
@@ -6338,6 +6894,20 @@ end
 $function$
   -- The run at its next call, or at its end.
 
+CREATE OR REPLACE FUNCTION luma.why_not_called(calendar text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(s.problem, case
+    when s.paused_until = 'infinity' then format('the calendar is paused by %s until somebody runs: select luma.resume(%L);', s.paused_by, s.luma_key)
+    when s.paused_until > now() then format('the calendar is paused by %s until %s UTC', s.paused_by, to_char(s.paused_until at time zone 'utc', 'HH24:MI:SS'))
+  end)
+  from luma.calendar_state s where s.luma_key = why_not_called.calendar
+$function$
+  -- What is wrong with a calendar, or why it is paused, or null.
+
 CREATE OR REPLACE FUNCTION luma.why_not_created(e public.canonical_events)
  RETURNS text
  LANGUAGE sql
@@ -6349,6 +6919,9 @@ AS $function$
       then format('not approved (submission_status %s)', coalesce(e.submission_status, 'null'))
     when e.source_type in ('ical', 'luma') then format('comes from Luma or a feed (source_type %s)', e.source_type)
     when luma.is_over(e) then 'over'
+    when e.luma_event_id is not null and not exists (select from luma.event_links l where l.event_id = e.id)
+      -- By something that was there before this project. A pull links it.
+      then format('on Luma already as %s; if Luma has no such event any more, set luma_event_id to null', e.luma_event_id)
     when luma.is_luma_address(e.external_rsvp_url) then format('already on Luma at %s', e.external_rsvp_url)
     when exists (select from luma.page_keys(e.source_refs::text)) then 'already on Luma, as its source_refs say'
     when e.description ~* '(lu\.ma|luma\.com)/' then (
@@ -7166,7 +7739,9 @@ CREATE TRIGGER zz_luma_user_updated AFTER UPDATE OF email, phone ON public.users
 
 -- jobs ----------------------------------------------------------------------------------------------------------
 
-job luma-clean-up (17 * * * *): select luma.clean_up(), luma.clean_up_pulls(), luma.forget_due()
+job luma-alerts (* * * * *): select luma.watch()
+
+job luma-clean-up (17 * * * *): select luma.clean_up(), luma.clean_up_pulls(), luma.clean_up_admin_log(), luma.forget_due()
 
 job luma-drain (5 seconds): select luma.tick()
 
