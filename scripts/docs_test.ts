@@ -160,12 +160,14 @@ console.log(JSON.stringify(said));
 
 /** Which test runs a task whole, by its name; here only its flags are looked at. */
 const RUN_BY: Record<string, string> = {
+  audit: "scripts/audit_test.ts",
   backfill: "scripts/status_test.ts",
   console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
   demo: "scripts/demo_test.ts",
   dev: "scripts/stack/leftovers_test.ts",
   doctor: "scripts/doctor_test.ts",
+  schema: "scripts/schema_test.ts",
   setup: "scripts/setup_test.ts",
   simulator: "scripts/luma-simulator/main_test.ts",
   status: "scripts/status_test.ts",
