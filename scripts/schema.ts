@@ -1,6 +1,7 @@
 /** `deno task schema`: writes supabase/schema.sql, the database as it is, or checks that it is up to date. */
 import { parseArgs } from "node:util";
 import { takeSnapshot } from "./schema/snapshot.ts";
+import { keepGenerated } from "./generated_file.ts";
 import { startStack } from "./stack/mod.ts";
 
 const HELP = `deno task schema [--check]
@@ -30,23 +31,10 @@ async function main(): Promise<number> {
     ...{ simulator: false, cron: false, net: false },
   });
   const schema = await takeSnapshot(stack.sql);
-  const present = await Deno.readTextFile(FILE).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
+  return await keepGenerated(FILE, schema, {
+    check: flags.check,
+    task: "schema",
   });
-  if (present === schema) {
-    console.log("schema.sql is up to date.");
-    return 0;
-  }
-  if (flags.check) {
-    console.error(
-      `${FILE.pathname} is not what the migrations make. Run: deno task schema`,
-    );
-    return 1;
-  }
-  await Deno.writeTextFile(FILE, schema);
-  console.log(`Wrote ${FILE.pathname}.`);
-  return 0;
 }
 
 try {
