@@ -139,12 +139,15 @@ async function keepKilling(stack: Stack, over: AbortSignal): Promise<number> {
       () => !simulator.requests.some(isUnderWay),
     );
     // What the dead have leased is free at once, instead of in 15 seconds.
+    // Those that are locked are being written, and wait for the next kill: who waits for a bulk update of the app's while
+    // holding others would be in its way.
     await sql`
       update luma.sync_outbox o set due_at = now() - interval '1 second'
-      from luma.drain_runs r
-      where r.id = o.leased_by and o.lease is not null and r.started_at < ${
-      now!.at
-    }`;
+      where (o.entity, o.entity_id) in (
+        select s.entity, s.entity_id from luma.sync_outbox s join luma.drain_runs r on r.id = s.leased_by
+        where s.lease is not null and r.started_at < ${now!.at}
+        for update of s skip locked
+      )`;
   }
   return kills;
 }
