@@ -1,0 +1,11 @@
+/** The sections, in the order in which they run. */
+import type { Section } from "./section.ts";
+import { writePath } from "./write_path.ts";
+
+export const SECTIONS: readonly Section[] = [
+  {
+    name: "write-path",
+    title: "what the app pays for being synced, while it writes",
+    run: writePath,
+  },
+];
