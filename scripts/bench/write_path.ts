@@ -11,7 +11,7 @@ import {
   type Side,
   SIDES,
 } from "./write_sides.ts";
-import { prepareWriters, write } from "./writers.ts";
+import { write } from "./writers.ts";
 
 const ROWS = 10_000;
 const section = "write-path";
@@ -108,7 +108,7 @@ async function singleRows(
     await chooseSide(stack, side);
     await forget(stack);
     await tidy(stack.sql);
-    return (await write(stack, "edit", 8, seconds)).perSecond;
+    return await write(stack, "edit", 8, seconds);
   });
   return against(
     taken,
@@ -140,11 +140,11 @@ async function rsvps(
   const alone = await takeTurns(
     rounds,
     SIDES,
-    async (side) => 1e6 / (await run(side, 1)).perSecond,
+    async (side) => 1e6 / await run(side, 1),
   );
   const together = await takeTurns(rounds, SIDES, async (side) => {
     const waited = countLockWaits(stack);
-    const { perSecond } = await run(side, 8);
+    const perSecond = await run(side, 8);
     const count = await waited.end();
     if (side === "ours") waits.push(count);
     return perSecond;
@@ -187,7 +187,6 @@ export async function writePath(options: BenchOptions): Promise<Measure[]> {
   await linkedEvents(stack.sql, ROWS);
   await users(stack.sql, 1000);
   await prepareSides(stack);
-  await prepareWriters(stack);
   options.say("bulk updates");
   const measures = await bulkUpdates(stack, options.rounds);
   options.say("single rows");

@@ -7,7 +7,9 @@
 -- statement does not name. A savepoint that is rolled back takes the setting back with it.
 
 create or replace function luma.enqueue_all(entity text, entity_ids uuid[], priorities integer[], event_ids uuid[])
-returns void language plpgsql set search_path = '' as $$
+returns void language plpgsql set search_path = ''
+-- For one row planning would take longer than the rest, and is thought worth it: a plan for any array expects ten.
+set plan_cache_mode = 'force_generic_plan' as $$
 declare
   wakes boolean := luma.wakes_drain();
 begin
@@ -68,26 +70,30 @@ create or replace function luma.enqueue_seen(entity text)
 returns void language plpgsql set search_path = '' as $$
 declare
   setting text := 'luma.seen_' || entity;
-  seen text := current_setting(setting, true);
+  seen text := current_setting(setting);
 begin
-  if seen <> '' then
-    -- Emptied first, or what fails would be tried again with every statement that follows.
-    perform set_config(setting, '', true);
-    begin
-      perform luma.enqueue_all(
-        entity, array_agg(left(s, 36)::uuid), array_agg(substr(s, 37, 1)::integer),
-        -- An event is its own event.
-        array_agg(coalesce(nullif(substr(s, 38), ''), left(s, 36))::uuid)
-      )
-      from string_to_table(trim(seen), ' ') s;
-    exception when others then
-      perform luma.note_missed_changes(entity, seen, sqlerrm);
-    end;
+  -- Emptied first, or what fails would be tried again with every statement that follows.
+  perform set_config(setting, '', true);
+  if octet_length(seen) < 76 then
+    -- One row, as most statements have it: no query is started to take it apart.
+    perform luma.enqueue_all(
+      entity, array[left(seen, 36)::uuid], array[substr(seen, 37, 1)::integer],
+      array[coalesce(nullif(trim(substr(seen, 38)), ''), left(seen, 36))::uuid]
+    );
+  else
+    perform luma.enqueue_all(
+      entity, array_agg(left(s, 36)::uuid), array_agg(substr(s, 37, 1)::integer),
+      array_agg(coalesce(nullif(substr(s, 38), ''), left(s, 36))::uuid)
+    )
+    from string_to_table(trim(seen), ' ') s;
   end if;
+exception when others then
+  perform set_config(setting, '', true);
+  perform luma.note_missed_changes(entity, seen, sqlerrm);
 end
 $$;
 comment on function luma.enqueue_seen(text) is
-  'Enqueues what row-level triggers have written to the setting luma.seen_<entity>: of each row its id, the priority, of an RSVP the id of its event, and a blank. Errors are recorded in luma.missed_changes, never raised.';
+  'Enqueues what row-level triggers have written to the setting luma.seen_<entity>: of each row its id, the priority, the id of its event (left out for an event), and a blank. Errors are recorded in luma.missed_changes, never raised.';
 
 create or replace function luma.enqueue_event()
 returns trigger language plpgsql
@@ -150,7 +156,9 @@ $$;
 create or replace function luma.enqueue_statement()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  perform luma.enqueue_seen(tg_argv[0]);
+  if current_setting('luma.seen_' || tg_argv[0], true) <> '' then
+    perform luma.enqueue_seen(tg_argv[0]);
+  end if;
   return null;
 end
 $$;

@@ -1,4 +1,4 @@
--- What a claim asks again and again, in plpgsql, which keeps its plans for as long as the connection lives. A SQL
+-- What every commit and every claim ask again and again, in plpgsql, which keeps its plans for as long as the connection lives. A SQL
 -- function that is not inlined is planned anew at every call, and one that sets search_path never is inlined. The
 -- bodies say what they said before.
 
@@ -6,6 +6,25 @@ create or replace function luma.mode()
 returns text language plpgsql stable set search_path = '' as $$
 begin
   return (select s.mode from luma.settings s);
+end
+$$;
+
+create or replace function luma.try_lock_bell(exclusive boolean)
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  return case when exclusive
+    then pg_try_advisory_xact_lock(hashtext('luma'), hashtext('bell'))
+    else pg_try_advisory_xact_lock_shared(hashtext('luma'), hashtext('bell'))
+  end;
+end
+$$;
+
+create or replace function luma.drain_expected()
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  return exists (select from luma.drain_runs r where r.ended_at is null and r.alive_until > clock_timestamp())
+    -- After five seconds a ring without an answer counts as lost.
+    or exists (select from luma.bell b where b.rung_at > clock_timestamp() - interval '5 seconds');
 end
 $$;
 
