@@ -1,5 +1,6 @@
 /** The sections, in the order in which they run. */
 import type { Section } from "./section.ts";
+import { depth } from "./depth.ts";
 import { queue } from "./queue.ts";
 import { writePath } from "./write_path.ts";
 
@@ -13,5 +14,10 @@ export const SECTIONS: readonly Section[] = [
     name: "queue",
     title: "how many jobs a second are claimed and acknowledged",
     run: queue,
+  },
+  {
+    name: "depth",
+    title: "whether a claim takes longer the fuller the outbox is",
+    run: depth,
   },
 ];
