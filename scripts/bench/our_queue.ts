@@ -13,6 +13,9 @@ interface Job {
   id: string;
   lease: string;
   luma_event_id: string;
+  /** Of an event: what Luma should hold. */
+  state: { title: string };
+  /** Of a batch of RSVPs. */
   guests: { lease: string; wanted: string }[];
 }
 
