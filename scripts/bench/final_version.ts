@@ -126,11 +126,12 @@ async function lost(
     const last = new Map<string, number>();
     // A key belongs to one editor, so that its versions are committed in their order.
     await Promise.all(Array.from({ length: EDITORS }, async (_, editor) => {
-      const own = probe.keys.filter((_, n) => n % EDITORS === editor);
-      for (let n = 0; n < edits / EDITORS && own.length > 0; n++) {
-        const key = own[Math.floor(Math.random() * own.length)]!;
-        await probe.edit(key, ++version);
-        last.set(key, version);
+      const keys = probe.keys.filter((_, n) => n % EDITORS === editor);
+      for (let n = 0; n < edits / EDITORS && keys.length > 0; n++) {
+        const key = keys[Math.floor(Math.random() * keys.length)]!;
+        const own = ++version;
+        await probe.edit(key, own);
+        last.set(key, own);
       }
     }));
     await probe.settled();
