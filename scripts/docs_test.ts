@@ -161,6 +161,8 @@ console.log(JSON.stringify(said));
 /** Which test runs a task whole, by its name; here only its flags are looked at. */
 const RUN_BY: Record<string, string> = {
   backfill: "scripts/status_test.ts",
+  // Its parts; a whole run takes minutes and wants a quiet machine.
+  bench: "scripts/bench_test.ts",
   console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
   demo: "scripts/demo_test.ts",
