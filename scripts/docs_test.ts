@@ -160,6 +160,7 @@ console.log(JSON.stringify(said));
 
 /** Which test runs a task whole, by its name; here only its flags are looked at. */
 const RUN_BY: Record<string, string> = {
+  audit: "scripts/audit_test.ts",
   backfill: "scripts/status_test.ts",
   // Its parts; a whole run takes minutes and wants a quiet machine.
   bench: "scripts/bench_test.ts",
@@ -168,6 +169,7 @@ const RUN_BY: Record<string, string> = {
   demo: "scripts/demo_test.ts",
   dev: "scripts/stack/leftovers_test.ts",
   doctor: "scripts/doctor_test.ts",
+  schema: "scripts/schema_test.ts",
   setup: "scripts/setup_test.ts",
   simulator: "scripts/luma-simulator/main_test.ts",
   status: "scripts/status_test.ts",

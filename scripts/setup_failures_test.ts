@@ -126,6 +126,7 @@ hostedTest(
     assertEquals(done.code, 0, done.said);
     const jobs = await sql`select jobname from cron.job order by 1`;
     assertEquals(jobs.map(({ jobname }) => jobname), [
+      "luma-alerts",
       "luma-clean-up",
       "luma-drain",
       "luma-pull",

@@ -126,12 +126,14 @@ hostedTest(
     const jobs =
       await sql`select jobname, command, active from cron.job order by 1`;
     assertEquals(jobs.map(({ jobname, active }) => [jobname, active]), [
+      ["luma-alerts", true],
       ["luma-clean-up", true],
       ["luma-drain", true],
       ["luma-pull", true],
       ["luma-sweep", true],
     ]);
-    assertEquals(jobs[2]!.command, "select luma.schedule_pull()");
+    const pull = jobs.find(({ jobname }) => jobname === "luma-pull");
+    assertEquals(pull!.command, "select luma.schedule_pull()");
 
     const headers = {
       "x-luma-api-key": "luma-key-blr",

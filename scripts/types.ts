@@ -1,5 +1,6 @@
 /** `deno task types`: writes the TypeScript types of the database, or checks that they are up to date. */
 import { parseArgs } from "node:util";
+import { keepGenerated } from "./generated_file.ts";
 import { startStack } from "./stack/mod.ts";
 import { runSupabaseCli } from "./stack/supabase_cli.ts";
 
@@ -93,23 +94,10 @@ async function main(): Promise<number> {
   const types = flags["db-url"] === undefined
     ? await generateFromMigrations(flags.postgres)
     : await generateTypes(flags["db-url"]);
-  const present = await Deno.readTextFile(FILE).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
+  return await keepGenerated(FILE, types, {
+    check: flags.check,
+    task: "types",
   });
-  if (present === types) {
-    console.log("database.types.ts is up to date.");
-    return 0;
-  }
-  if (flags.check) {
-    console.error(
-      `${FILE.pathname} is not what the migrations make. Run: deno task types`,
-    );
-    return 1;
-  }
-  await Deno.writeTextFile(FILE, types);
-  console.log(`Wrote ${FILE.pathname}.`);
-  return 0;
 }
 
 try {

@@ -39,7 +39,7 @@ export async function askFunctions(
   return await Promise.all(FUNCTIONS.map((name) => ask(name)));
 
   async function ask(name: string): Promise<FunctionState> {
-    const { status, text } = await get(`${settings.reachUrl}/${name}`);
+    const { status, text } = await get(`${settings.reachUrl}/${name}?about=1`);
     const told = status === 200 ? parsed(text) : null;
     const problem = told ? "" : refusal(status, text);
     return { name, told, status, problem, at: new Date() };

@@ -142,7 +142,7 @@ Deno.test("the jobs are read from the migrations, of each the last", async () =>
   assertEquals(command("luma-drain"), "select luma.tick()");
   assertEquals(
     command("luma-clean-up"),
-    "select luma.clean_up(), luma.clean_up_pulls()",
+    "select luma.clean_up(), luma.clean_up_pulls(), luma.clean_up_admin_log(), luma.forget_due()",
   );
   assertEquals(command("luma-pull"), "select luma.schedule_pull()");
 });

@@ -16,6 +16,8 @@ export interface DataApiOptions {
   databaseUrl: string;
   secretKey: string;
   publishableKey: string;
+  /** What users' tokens are signed with (HS256). */
+  jwtSecret: string;
 }
 
 /** Starts the process, which loads its modules while there is no database yet. */

@@ -1,17 +1,18 @@
 /**
  * The Data API's process: @supabase/lite in front of the stack's Postgres, connected as `authenticator`
- * like the hosted one. Reads JSON {databaseUrl, port, secretKey, publishableKey} from its standard input, which
- * comes when the database is ready.
+ * like the hosted one. Reads JSON {databaseUrl, port, secretKey, publishableKey, jwtSecret} from its
+ * standard input, which comes when the database is ready.
  */
 import "./closed_sockets.ts";
 import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 
-const { databaseUrl, port, secretKey, publishableKey }: {
+const { databaseUrl, port, secretKey, publishableKey, jwtSecret }: {
   databaseUrl: string;
   port: number;
   secretKey: string;
   publishableKey: string;
+  jwtSecret: string;
 } = await new Response(Deno.stdin.readable).json();
 
 const roles: Record<string, { type: "secret" | "publishable"; role: string }> =
@@ -30,6 +31,8 @@ const connection = new PostgresConnection({
 Reflect.set(connection, "rlsState", "active");
 const app = new App({
   connection,
+  // Users prove themselves with a token signed with it, beside the publishable key.
+  auth: { jwt_secret: jwtSecret },
   options: {
     server: {
       disableStudio: true,

@@ -42,12 +42,13 @@ export async function databaseSources(
 
 /**
  * Applies `<root>/supabase/migrations/*.sql` in the order of their names as the role `postgres`, each
- * in one transaction, and records them where the Supabase CLI does. Throws an Error that names the
- * file and line.
+ * in one transaction, and records them where the Supabase CLI does. `isWanted` chooses some of the files by their
+ * names. Throws an Error that names the file and line.
  */
 export async function applyMigrations(
   sql: postgres.Sql,
   root: string,
+  isWanted: (file: string) => boolean = () => true,
 ): Promise<void> {
   const folder = `${root}/supabase/migrations`;
   await sql.unsafe(`
@@ -55,7 +56,7 @@ export async function applyMigrations(
     create table if not exists supabase_migrations.schema_migrations (
       version text primary key, statements text[], name text
     )`);
-  for (const file of await migrationFiles(folder)) {
+  for (const file of (await migrationFiles(folder)).filter(isWanted)) {
     await applyFile(sql, `${folder}/${file}`);
     const [, version = "", name = ""] = file.match(MIGRATION_NAME) ?? [];
     await sql`

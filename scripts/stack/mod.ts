@@ -77,6 +77,8 @@ export interface Stack extends AsyncDisposable {
   readonly url: string;
   readonly secretKey: string;
   readonly publishableKey: string;
+  /** What the tokens of signed-in users are signed with (HS256). */
+  readonly jwtSecret: string;
   /** Up to and including /functions/v1. */
   readonly functionsUrl: string;
   /** What the header x-luma-sync-secret must hold. */
@@ -211,13 +213,17 @@ async function startLuma(
   return await startSimulator(typeof options === "object" ? options : {});
 }
 
-type Keys = Pick<Stack, "secretKey" | "publishableKey" | "syncSecret">;
+type Keys = Pick<
+  Stack,
+  "secretKey" | "publishableKey" | "jwtSecret" | "syncSecret"
+>;
 
 function makeKeys(): Keys {
   const random = () => crypto.randomUUID().replaceAll("-", "");
   return {
     secretKey: `sb_secret_${random()}`,
     publishableKey: `sb_publishable_${random()}`,
+    jwtSecret: random(),
     syncSecret: random(),
   };
 }

@@ -50,7 +50,7 @@ stackTest(
     assertEquals(await outcomes(stack), { dead: 1, done: 39 });
     const dead = await one(sql`select * from luma.dead_letters`);
     assertMatch(dead.title, /RSVP of u17$/);
-    assertMatch(dead.error, /answered 400: u17@example\.com cannot be added$/);
+    assertMatch(dead.error, /answered 400: u…@example\.com cannot be added$/);
 
     await sql`update public.users set email = 'mended@example.com' where id = 'u17'`;
     await drainAll(stack);

@@ -1,5 +1,5 @@
 /**
- * What a function answers about itself: `GET` with the sync secret tells which release it is, and fingerprints of its
+ * What a function answers about itself: `GET ?about=1` with the sync secret tells which release it is, and fingerprints of its
  * settings, so that setup and doctor see whether it was told what the .env file says. No setting is ever told itself.
  */
 import { createHmac } from "node:crypto";

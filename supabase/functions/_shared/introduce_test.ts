@@ -60,11 +60,16 @@ Deno.test("settings are the functions' own variables, trimmed, without the empty
   }
 });
 
-Deno.test("only a GET with the sync secret is answered so; with another one it is refused", async () => {
-  const answer = (method: string, secret?: string, syncSecret = "s3cret") =>
+Deno.test("only a GET ?about=1 with the sync secret is answered so; with another one it is refused", async () => {
+  const answer = (
+    method: string,
+    secret?: string,
+    syncSecret = "s3cret",
+    query = "?about=1",
+  ) =>
     introduce(
       "luma-drain",
-      new Request("http://127.0.0.1/luma-drain", {
+      new Request(`http://127.0.0.1/luma-drain${query}`, {
         method,
         headers: secret === undefined ? {} : { "x-luma-sync-secret": secret },
       }),
@@ -76,5 +81,6 @@ Deno.test("only a GET with the sync secret is answered so; with another one it i
     assertEquals(answer("GET", secret, syncSecret)?.status, 401);
   }
   assertEquals(answer("GET"), null);
+  assertEquals(answer("GET", "s3cret", "s3cret", ""), null);
   assertEquals(answer("POST", "s3cret"), null);
 });

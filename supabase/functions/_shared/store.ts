@@ -3,6 +3,7 @@ import { createClient } from "@supabase/supabase-js";
 import { z } from "zod";
 import type { Database } from "./database.types.ts";
 import { LUMA_ROUTES } from "./luma/routes.ts";
+import { redact } from "./redact.ts";
 import { storableJson } from "./storable.ts";
 import type { EventNews, GuestNews, News } from "./sync/from_luma.ts";
 import {
@@ -24,7 +25,8 @@ export class StoreError extends Error {
   /** The database refused what it was asked for, in words for whoever asked. */
   readonly isRefusal: boolean;
   constructor(message: string, { isRefusal = false } = {}) {
-    super(message);
+    // Postgres may quote a value: one of a trigger of the app's, say.
+    super(redact(message));
     this.isRefusal = isRefusal;
   }
 }

@@ -3,9 +3,9 @@
  *
  * POST by Luma, signed with the secret of a calendar's webhook (LUMA_<CALENDAR KEY>_WEBHOOK_SECRET). Answers
  * 200 when the delivery is stored, or was before.
- * GET with the header x-luma-sync-secret: which release this is, and fingerprints of its settings (_shared/introduce.ts).
+ * GET ?about=1 with the header x-luma-sync-secret: which release this is, and fingerprints of its settings (_shared/introduce.ts).
  */
-import { serve } from "../_shared/http.ts";
+import { log, serve } from "../_shared/http.ts";
 import { createStore } from "../_shared/store.ts";
 import { receiveWebhook } from "../_shared/sync/receive.ts";
 
@@ -14,5 +14,5 @@ serve("luma-webhook", (request, env) =>
     env,
     store: createStore(env),
     now: () => new Date(),
-    log: (message) => console.error(message),
+    log,
   }));

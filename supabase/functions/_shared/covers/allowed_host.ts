@@ -7,7 +7,7 @@ import { CoverError, shownUrl } from "./cover_error.ts";
  * Allowed are https on the default port to a host of the list, and exactly what an entry with a
  * port names (`127.0.0.1:54321`, the local stack), there over http as well. Address literals and
  * localhost need such an entry. `*.supabase.co` stands for every name below supabase.co.
- * What an allowed name resolves to is not checked: its owner is trusted.
+ * What the name resolves to is looked at by fetch_image.ts.
  *
  * @throws CoverError invalid_url, not_https or host_not_allowed; none is transient.
  */
@@ -30,7 +30,7 @@ export function allowedUrl(
     );
   }
   const hosts = allowedHosts.map((entry) => entry.trim().toLowerCase());
-  if (isWeb(url) && hosts.includes(hostAndPort(url))) return url;
+  if (isNamedWithPort(url, hosts)) return url;
   if (url.protocol !== "https:") {
     throw new CoverError(
       "not_https",
@@ -48,6 +48,14 @@ export function allowedUrl(
     );
   }
   return url;
+}
+
+/** Whether an entry names exactly this host and port: then it may be a private address, as of the local stack. */
+export function isNamedWithPort(url: URL, allowedHosts: readonly string[]) {
+  return isWeb(url) &&
+    allowedHosts.some((entry) =>
+      entry.trim().toLowerCase() === hostAndPort(url)
+    );
 }
 
 function isWeb(url: URL): boolean {

@@ -1,12 +1,15 @@
 import { readBounded } from "../read_bounded.ts";
-import { allowedUrl } from "./allowed_host.ts";
+import { allowedUrl, isNamedWithPort } from "./allowed_host.ts";
 import { CoverError, shownUrl } from "./cover_error.ts";
 import { type Image, imageType } from "./image.ts";
+import { isPrivateAddress, type Resolve } from "./private_address.ts";
 
 export interface FetchImageOptions {
   fetch: typeof fetch;
   /** Host names, `*.` wildcards and `host:port` entries; see {@link allowedUrl}. */
   allowedHosts: readonly string[];
+  /** Where a host's addresses are found out, to refuse private ones; without it they are not. */
+  resolve?: Resolve;
   /** Default 5 MB, what the app's bucket accepts. */
   maxBytes?: number;
   /** For the whole of it: every redirect and the body. Default 10 seconds. */
@@ -67,11 +70,13 @@ export async function fetchImage(
 /** Redirects are followed by hand, because every hop has to pass the check of hosts. */
 async function follow(
   address: string,
-  { fetch, allowedHosts }: FetchImageOptions,
+  options: FetchImageOptions,
   signal: AbortSignal,
 ): Promise<Response> {
+  const { fetch, allowedHosts } = options;
   let url = allowedUrl(address, allowedHosts);
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    await checkAddresses(url, options);
     const response = await fetch(url, {
       redirect: "manual",
       signal,
@@ -94,6 +99,25 @@ async function follow(
     `The cover at ${
       shownUrl(address)
     } redirects more than ${MAX_REDIRECTS} times. Set the address it ends at.`,
+  );
+}
+
+/**
+ * An allowed name must not lead into a private network: its owner's DNS may be wrong, or taken over. fetch looks the name
+ * up again, so this stops no owner who means it; the list of hosts does.
+ */
+async function checkAddresses(
+  url: URL,
+  { allowedHosts, resolve }: FetchImageOptions,
+): Promise<void> {
+  if (!resolve || isNamedWithPort(url, allowedHosts)) return;
+  const addresses = await resolve(url.hostname);
+  if (!addresses.some(isPrivateAddress)) return;
+  throw new CoverError(
+    "host_not_allowed",
+    `Covers are not fetched from ${url.host} (${
+      shownUrl(url.href)
+    }), because the name leads to a private address. Correct its DNS, or upload the image to the app's bucket.`,
   );
 }
 

@@ -13,6 +13,7 @@ import {
   retryAfterSeconds,
 } from "./answer.ts";
 import { type Deadline, startDeadline } from "./deadline.ts";
+import { redact } from "../redact.ts";
 import { LumaError } from "./errors.ts";
 
 /** A method and a path of Luma's API, for example `POST /v1/events/create`. */
@@ -77,8 +78,8 @@ export function createTransport(options: LumaClientOptions): Transport {
   const base = checkedBase(options.baseUrl);
   const send = options.fetch ?? fetch;
   const upload = options.uploadFetch ?? fetch;
-  // Luma may quote the key it refuses, and our errors are logged.
-  const redact = (text: string) => text.replaceAll(apiKey, "[API key]");
+  // Luma may quote what it refuses, the key or a guest, and our errors are logged and kept.
+  const clean = (text: string) => redact(text.replaceAll(apiKey, "[API key]"));
 
   return {
     async call<T>(route: LumaRoute, request: CallRequest<T>): Promise<T> {
@@ -92,7 +93,7 @@ export function createTransport(options: LumaClientOptions): Transport {
       const body = request.body && JSON.stringify(request.body);
       // A redirect is not followed: it would carry the key to another host.
       const init: RequestInit = { method, headers, body, redirect: "manual" };
-      const context = { route, timeoutMs, redact, caller: request.signal };
+      const context = { route, timeoutMs, clean, caller: request.signal };
       await options.beforeCall?.(route);
       return await attempt(context, async (deadline) => {
         const response = await deadline.race(
@@ -114,7 +115,7 @@ export function createTransport(options: LumaClientOptions): Transport {
         body: bytes,
         redirect: "manual",
       };
-      const context = { route, timeoutMs, redact, caller: signal };
+      const context = { route, timeoutMs, clean, caller: signal };
       return attempt(context, async (deadline) => {
         const response = await deadline.race(
           upload(url, { ...init, signal: deadline.signal }),
@@ -131,11 +132,12 @@ interface Attempt {
   route: string;
   timeoutMs: number;
   caller: AbortSignal | undefined;
-  redact: (text: string) => string;
+  /** Takes out what must not be told. */
+  clean: (text: string) => string;
 }
 
 async function attempt<T>(
-  { route, timeoutMs, caller, redact }: Attempt,
+  { route, timeoutMs, caller, clean }: Attempt,
   work: (deadline: Deadline) => Promise<T>,
 ): Promise<T> {
   if (caller?.aborted) {
@@ -148,9 +150,7 @@ async function attempt<T>(
     return await work(deadline);
   } catch (cause) {
     if (cause instanceof LumaError) throw cause;
-    const detail = `failed before a complete answer: ${
-      redact(reasonIn(cause))
-    }`;
+    const detail = `failed before a complete answer: ${clean(reasonIn(cause))}`;
     throw new LumaError({ kind: "network", route, detail, cause });
   } finally {
     deadline.stop();
@@ -165,7 +165,7 @@ function reasonIn(error: unknown): string {
 }
 
 async function httpError(
-  { route, redact }: Attempt,
+  { route, clean }: Attempt,
   response: Response,
   deadline: Deadline,
 ): Promise<LumaError> {
@@ -175,7 +175,7 @@ async function httpError(
     kind: "http",
     route,
     status: response.status,
-    lumaMessage: messageIn(redact(body ?? "")),
+    lumaMessage: messageIn(clean(body ?? "")),
     retryAfterSeconds: retryAfterSeconds(
       response.headers.get("retry-after"),
       new Date(),

@@ -4,6 +4,7 @@ import { toUploadable } from "../covers/convert_image.ts";
 import { CoverError } from "../covers/cover_error.ts";
 import { fetchImage } from "../covers/fetch_image.ts";
 import type { Image } from "../covers/image.ts";
+import type { Resolve } from "../covers/private_address.ts";
 import type { LumaClient } from "../luma/client.ts";
 import { LumaError } from "../luma/errors.ts";
 import type { Store } from "../store.ts";
@@ -22,6 +23,7 @@ export interface CoverDeps {
   >;
   /** For the app's images. */
   fetch: typeof fetch;
+  resolve?: Resolve;
   appUrl: string;
   coverHosts: readonly string[];
   sleep: (ms: number) => Promise<void>;
@@ -110,6 +112,7 @@ async function upload(
   try {
     const image = await fetchImage(source, {
       fetch: deps.fetch,
+      resolve: deps.resolve,
       allowedHosts: deps.coverHosts,
     });
     const { bytes, type } = await uploadable(image, deps);

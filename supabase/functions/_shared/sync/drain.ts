@@ -5,6 +5,7 @@
  * calls to all of them together, and takes a settlement only from the holder of the lease. A run that dies
  * leaves leases that expire; nothing else has to be cleaned up.
  */
+import type { Resolve } from "../covers/private_address.ts";
 import { createLumaClient, type LumaClient } from "../luma/client.ts";
 import { hasStatus } from "../luma/errors.ts";
 import type { EventChanges } from "../luma/inputs.ts";
@@ -30,6 +31,8 @@ export interface DrainDeps {
   env: Env;
   store: Store;
   fetch: typeof fetch;
+  /** Finds a host's addresses, of those that covers come from. */
+  resolve?: Resolve;
   /** A monotonic clock, in milliseconds. */
   now: () => number;
   sleep: (ms: number) => Promise<void>;
@@ -315,10 +318,11 @@ class Run {
   }
 
   #covers() {
-    const { env, store, fetch, sleep } = this.deps;
+    const { env, store, fetch, resolve, sleep } = this.deps;
     return {
       store,
       fetch,
+      resolve,
       sleep,
       appUrl: env.appUrl,
       coverHosts: env.coverHosts,

@@ -1,4 +1,5 @@
 /** A stand-in for Luma in dry_run: records what would be sent, and sends nothing. */
+import { redactedBody } from "../redact.ts";
 import type { CallRecord } from "../store.ts";
 
 /** Answers by route, in the shapes of Luma's OpenAPI document; every other route answers `{}`. */
@@ -29,7 +30,7 @@ const ANSWERS: Record<string, unknown> = {
   },
 };
 
-/** A fetch that adds each call, with its body, to `calls`. */
+/** A fetch that adds each call, with its body (guests shortened), to `calls`. */
 export function dryRunFetch(calls: CallRecord[]): typeof fetch {
   return (input, init) => {
     const { pathname } = new URL(String(input));
@@ -39,7 +40,9 @@ export function dryRunFetch(calls: CallRecord[]): typeof fetch {
       at: new Date().toISOString(),
       ms: 0,
       status: null,
-      body: typeof init?.body === "string" ? JSON.parse(init.body) : undefined,
+      body: typeof init?.body === "string"
+        ? redactedBody(JSON.parse(init.body))
+        : undefined,
     });
     return Promise.resolve(Response.json(ANSWERS[route] ?? {}));
   };

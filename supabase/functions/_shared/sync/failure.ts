@@ -1,6 +1,7 @@
 /** From an exception to what the database is told of it. The database decides what becomes of the job. */
 import type { LumaClient } from "../luma/client.ts";
 import { LumaError } from "../luma/errors.ts";
+import { reasonOf } from "../redact.ts";
 import type { Failure } from "../store.ts";
 import { RowError } from "./mapping.ts";
 
@@ -11,15 +12,11 @@ export async function toFailure(
   client: Pick<LumaClient, "getSelf">,
 ): Promise<Failure> {
   if (error instanceof RowError) {
-    return {
-      kind: "invalid_row",
-      message: error.message,
-    };
+    return { kind: "invalid_row", message: reasonOf(error) };
   }
   if (!(error instanceof LumaError)) {
     // A defect of ours, or the database out of reach.
-    const message = error instanceof Error ? error.message : String(error);
-    return { kind: "internal", message };
+    return { kind: "internal", message: reasonOf(error) };
   }
   const failure: Failure = {
     kind: error.kind,

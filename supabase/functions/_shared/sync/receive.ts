@@ -11,8 +11,9 @@
  */
 import { z } from "zod";
 import type { Env } from "../env.ts";
-import { json } from "../http.ts";
+import { json, problem } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
+import { reasonOf } from "../redact.ts";
 import { storable } from "../storable.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type DeliveryNews, type Store, StoreError } from "../store.ts";
@@ -54,13 +55,13 @@ export async function receiveWebhook(
   } catch (error) {
     if (error instanceof Refusal) {
       deps.log(`Refused with ${error.status}: ${error.message}`);
-      return json({ error: error.message }, error.status);
+      return problem(error.message, error.status);
     }
     if (!(error instanceof StoreError)) throw error;
     deps.log(error.message);
     const message =
       "The delivery could not be stored; deliver it again. The reason is in the function's log.";
-    return json({ error: message }, 500);
+    return problem(message, 500);
   }
 }
 
@@ -150,6 +151,6 @@ export function readNews(
   try {
     return newsOf(type, data);
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: reasonOf(error) };
   }
 }

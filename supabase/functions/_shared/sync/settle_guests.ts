@@ -1,5 +1,6 @@
 /** Tells the database what became of a batch of guests. */
 import type { LumaClient } from "../luma/client.ts";
+import { redact } from "../redact.ts";
 import type { Failure, GuestSettlement, Store } from "../store.ts";
 import { toFailure } from "./failure.ts";
 import type { GuestsJob } from "./job.ts";
@@ -67,7 +68,7 @@ async function settlements(
       });
     } else {
       const failure = failures.get(result.error) ??
-        await toFailure(result.error, job.calendar, client);
+        withoutNames(job, await toFailure(result.error, job.calendar, client));
       if (!failures.has(result.error)) {
         log(`rsvp ${rsvp_id}: ${failure.message}`);
       }
@@ -82,4 +83,10 @@ async function settlements(
     }
   }
   return settled;
+}
+
+/** Luma may quote the guest that it refuses. */
+function withoutNames({ guests }: GuestsJob, failure: Failure): Failure {
+  const names = guests.flatMap(({ name }) => name?.trim() || []);
+  return { ...failure, message: redact(failure.message, names) };
 }
