@@ -2591,6 +2591,8 @@ CREATE OR REPLACE FUNCTION luma.event_job(o luma.sync_outbox)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   event public.canonical_events;
@@ -2888,6 +2890,8 @@ CREATE OR REPLACE FUNCTION luma.finish(o luma.sync_outbox, outcome text, calls j
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   perform luma.log_attempt(o, outcome, null, calls);
@@ -4030,6 +4034,8 @@ CREATE OR REPLACE FUNCTION luma.lock_leased(lease uuid)
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox;
@@ -4922,6 +4928,8 @@ CREATE OR REPLACE FUNCTION luma.pick_job(run_id uuid, calendar text, oldest bool
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   -- One index range for each priority: neither leased rows nor ones in a retry delay are walked over.
@@ -7809,6 +7817,8 @@ CREATE OR REPLACE FUNCTION public.luma_settle_guests(event_id uuid, results_json
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   result jsonb;
