@@ -95,6 +95,35 @@ $$;
 comment on function luma.enqueue_seen(text) is
   'Enqueues what row-level triggers have written to the setting luma.seen_<entity>: of each row its id, the priority, the id of its event (left out for an event), and a blank. Errors are recorded in luma.missed_changes, never raised.';
 
+create or replace function luma.enqueue_statement()
+returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  if current_setting('luma.seen_' || tg_argv[0], true) <> '' then
+    perform luma.enqueue_seen(tg_argv[0]);
+  end if;
+  return null;
+end
+$$;
+comment on function luma.enqueue_statement() is 'Trigger: enqueues what the row-level triggers of the statement have seen.';
+
+-- Before the row-level triggers rely on it: applied statement by statement, nothing is missed in between.
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
+create or replace trigger zz_luma_events_written
+after insert or update or delete on public.canonical_events
+for each statement execute function luma.enqueue_statement('event');
+
+create or replace trigger zz_luma_rsvps_written
+after insert or update or delete on public.event_rsvps
+for each statement execute function luma.enqueue_statement('rsvp');
+
+-- Most rows have no lease, and need no entry for that.
+create unique index if not exists sync_outbox_lease on luma.sync_outbox (lease) where lease is not null;
+alter table luma.sync_outbox drop constraint if exists sync_outbox_lease_key;
+
+reset lock_timeout;
+
 create or replace function luma.enqueue_event()
 returns trigger language plpgsql
 -- The app's roles have no rights in schema luma; the trigger acts for them.
@@ -152,33 +181,5 @@ exception when others then
   return null;
 end
 $$;
-
-create or replace function luma.enqueue_statement()
-returns trigger language plpgsql security definer set search_path = '' as $$
-begin
-  if current_setting('luma.seen_' || tg_argv[0], true) <> '' then
-    perform luma.enqueue_seen(tg_argv[0]);
-  end if;
-  return null;
-end
-$$;
-comment on function luma.enqueue_statement() is 'Trigger: enqueues what the row-level triggers of the statement have seen.';
-
--- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
-set lock_timeout = '3s';
-
-create or replace trigger zz_luma_events_written
-after insert or update or delete on public.canonical_events
-for each statement execute function luma.enqueue_statement('event');
-
-create or replace trigger zz_luma_rsvps_written
-after insert or update or delete on public.event_rsvps
-for each statement execute function luma.enqueue_statement('rsvp');
-
--- Most rows have no lease, and need no entry for that.
-create unique index if not exists sync_outbox_lease on luma.sync_outbox (lease) where lease is not null;
-alter table luma.sync_outbox drop constraint if exists sync_outbox_lease_key;
-
-reset lock_timeout;
 
 select luma.restrict_access();
