@@ -162,6 +162,8 @@ console.log(JSON.stringify(said));
 const RUN_BY: Record<string, string> = {
   audit: "scripts/audit_test.ts",
   backfill: "scripts/status_test.ts",
+  // Its parts; a whole run takes minutes and wants a quiet machine.
+  bench: "scripts/bench_test.ts",
   console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
   demo: "scripts/demo_test.ts",

@@ -146,8 +146,10 @@ table luma.drain_runs -- One row for each run of luma-drain. ended_at null and a
   calls integer not null default 0
   end_reason text
   ended_at timestamp with time zone
+  floors jsonb not null default '{}'::jsonb -- When the last job of each calendar and priority was due: {"blr 3": …}. Only what is due later is claimed, for a second.
   id uuid not null default gen_random_uuid()
   jobs integer not null default 0
+  looked_at timestamp with time zone -- When this run last looked at all that is due.
   started_at timestamp with time zone not null default clock_timestamp()
   constraint drain_runs_pkey PRIMARY KEY (id)
   CREATE INDEX drain_runs_active ON luma.drain_runs USING btree (alive_until) WHERE (ended_at IS NULL)
@@ -449,12 +451,13 @@ table luma.sync_outbox -- Entities that differ, or may differ, from Luma. Writte
   constraint sync_outbox_check1 CHECK ((((lease IS NULL) = (lease_version IS NULL)) AND ((lease IS NULL) = (leased_at IS NULL))))
   constraint sync_outbox_check2 CHECK (((dead_at IS NULL) OR ((lease IS NULL) AND (last_error IS NOT NULL))))
   constraint sync_outbox_entity_check CHECK ((entity = ANY (ARRAY['event'::text, 'rsvp'::text, 'guest'::text])))
-  constraint sync_outbox_lease_key UNIQUE (lease)
   constraint sync_outbox_pkey PRIMARY KEY (entity, entity_id)
   constraint sync_outbox_priority_check CHECK (((priority >= 1) AND (priority <= 4)))
   CREATE INDEX sync_outbox_due ON luma.sync_outbox USING btree (calendar, priority, due_at) WHERE ((version > done_version) AND (dead_at IS NULL))
-  CREATE INDEX sync_outbox_leases ON luma.sync_outbox USING btree (due_at) WHERE (lease IS NOT NULL)
+  CREATE UNIQUE INDEX sync_outbox_lease ON luma.sync_outbox USING btree (lease) WHERE (lease IS NOT NULL)
+  CREATE INDEX sync_outbox_leased ON luma.sync_outbox USING btree (due_at) WHERE (leased_at IS NOT NULL)
   CREATE INDEX sync_outbox_rsvps ON luma.sync_outbox USING btree (event_id, due_at) WHERE ((entity = 'rsvp'::text) AND (version > done_version) AND (dead_at IS NULL))
+  CREATE INDEX sync_outbox_unrouted ON luma.sync_outbox USING btree (entity, priority, due_at) WHERE ((calendar IS NULL) AND (version > done_version) AND (dead_at IS NULL))
   CREATE TRIGGER redact_error BEFORE INSERT OR UPDATE OF last_error ON luma.sync_outbox FOR EACH ROW WHEN ((new.last_error IS NOT NULL)) EXECUTE FUNCTION luma.redact_column('last_error')
   CREATE CONSTRAINT TRIGGER wake_drain AFTER INSERT OR UPDATE OF wake ON luma.sync_outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.wake) EXECUTE FUNCTION luma.kick_at_commit()
 
@@ -686,7 +689,7 @@ view luma.due_jobs -- Outbox rows with something to send in this mode, whose tim
    FROM luma.sync_outbox o
   WHERE ((version > done_version) AND (dead_at IS NULL) AND (due_at <= now()) AND (( SELECT luma.mode() AS mode) <> 'off'::text) AND ((version > dry_version) OR (( SELECT luma.mode() AS mode) <> 'dry_run'::text)) AND ((crashes < 2) OR (NOT (EXISTS ( SELECT
            FROM luma.sync_outbox s
-          WHERE ((s.lease IS NOT NULL) AND (s.due_at > now()) AND (s.crashes >= 2)))))) AND ((priority < 4) OR (backfill_version IS NULL) OR (done_version >= backfill_version) OR (NOT ( SELECT luma.backfill_stopped() AS backfill_stopped))));
+          WHERE ((s.leased_at IS NOT NULL) AND (s.due_at > now()) AND (s.crashes >= 2)))))) AND ((priority < 4) OR (backfill_version IS NULL) OR (done_version >= backfill_version) OR (NOT ( SELECT luma.backfill_stopped() AS backfill_stopped))));
 
 view luma.duplicates -- Rows that show a Luma event which another row (same_as) is linked with. Nothing is merged by itself: an admin deletes or cancels one of the two.
  SELECT e.id AS event_id,
@@ -1590,10 +1593,14 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.backfill_stopped()
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
-RETURN (EXISTS (SELECT FROM luma.backfill_state b WHERE (b.stopped_at IS NOT NULL)))
+AS $function$
+begin
+  return exists (select from luma.backfill_state b where b.stopped_at is not null);
+end
+$function$
   -- True between luma.stop_backfill() and the next luma.backfill().
 
 CREATE OR REPLACE FUNCTION luma.batch_size(kind text)
@@ -1673,9 +1680,9 @@ AS $function$
   select k.luma_key
   from unnest(calendars) k (luma_key)
   cross join lateral (
-    select o.priority from luma.due_jobs o where o.calendar = k.luma_key order by o.priority limit 1
+    select coalesce(luma.most_urgent(k.luma_key, true), luma.most_urgent(k.luma_key, false)) as priority
   ) most_urgent
-  where luma.calendar_ready(k.luma_key)
+  where most_urgent.priority is not null and luma.calendar_ready(k.luma_key)
   -- Chance decides between equals, so that no calendar starves another.
   order by case when not oldest then most_urgent.priority end, random()
 $function$
@@ -1741,10 +1748,17 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.changed_fields(state jsonb, base jsonb)
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
-RETURN (SELECT COALESCE(array_agg(s.key ORDER BY s.key), '{}'::text[]) AS "coalesce" FROM jsonb_each(changed_fields.state) s(key, value) WHERE (s.value IS DISTINCT FROM (changed_fields.base -> s.key)))
+AS $function$
+begin
+  return array(
+    select s.key from jsonb_each(state) s
+    where s.value is distinct from base -> s.key order by s.key
+  );
+end
+$function$
   -- Names of the fields of state that differ from base; all of them when base is null.
 
 CREATE OR REPLACE FUNCTION luma.check_calendar(calendar text)
@@ -2232,9 +2246,15 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.drain_expected()
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
-RETURN ((EXISTS (SELECT FROM luma.drain_runs r WHERE ((r.ended_at IS NULL) AND (r.alive_until > clock_timestamp())))) OR (EXISTS (SELECT FROM luma.bell b WHERE (b.rung_at > (clock_timestamp() - '00:00:05'::interval)))))
+AS $function$
+begin
+  return exists (select from luma.drain_runs r where r.ended_at is null and r.alive_until > clock_timestamp())
+    -- After five seconds a ring without an answer counts as lost.
+    or exists (select from luma.bell b where b.rung_at > clock_timestamp() - interval '5 seconds');
+end
+$function$
   -- True while a run is active, or rung for and about to start.
 
 CREATE OR REPLACE FUNCTION luma.drain_problem()
@@ -2288,6 +2308,20 @@ AS $function$
   ) d
 $function$
   -- The statements by which luma.uninstall() removes everything, in their order.
+
+CREATE OR REPLACE FUNCTION luma.due_floor(calendar text, priority integer)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return coalesce(
+    (nullif(current_setting('luma.floors', true), '')::jsonb ->> concat(calendar, ' ', priority))::timestamptz, '-infinity'
+  );
+end
+$function$
+  -- From when on this claim looks for due jobs.
 
 CREATE OR REPLACE FUNCTION luma.elapsed_ms()
  RETURNS integer
@@ -2359,18 +2393,33 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.enqueue(entity text, entity_id uuid, priority integer, event_id uuid)
  RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+RETURN luma.enqueue_all(entity, ARRAY[entity_id], ARRAY[priority], ARRAY[event_id])
+  -- Marks one entity as differing from Luma; see luma.enqueue_all().
+
+CREATE OR REPLACE FUNCTION luma.enqueue_all(entity text, entity_ids uuid[], priorities integer[], event_ids uuid[])
+ RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
+declare
+  wakes boolean := luma.wakes_drain();
 begin
   insert into luma.sync_outbox as o (entity, entity_id, event_id, priority, due_at, wake)
-  values (
-    enqueue.entity, enqueue.entity_id, enqueue.event_id, enqueue.priority,
+  select
+    enqueue_all.entity, j.entity_id, j.event_id, j.priority,
     -- RSVPs wait a little for those that follow them, if one of their event has just been sent.
-    greatest(now(), case when enqueue.entity = 'rsvp' then
-      (select l.guests_due_at from luma.event_links l where l.event_id = enqueue.event_id) end),
-    luma.wakes_drain()
-  )
+    greatest(now(), case when enqueue_all.entity = 'rsvp' then
+      (select l.guests_due_at from luma.event_links l where l.event_id = j.event_id) end),
+    wakes and j.entity_id = entity_ids[1]
+  from (
+    -- Once each, as it was last: a trigger of the app's may have changed a row again.
+    select distinct on (u.entity_id) u.entity_id, u.priority, u.event_id
+    from unnest(entity_ids, priorities, event_ids) with ordinality u (entity_id, priority, event_id, place)
+    order by u.entity_id, u.place desc
+  ) j
   on conflict on constraint sync_outbox_pkey do update set
     version = o.version + 1,
     event_id = excluded.event_id,
@@ -2393,7 +2442,7 @@ begin
     wake = excluded.wake;
 end
 $function$
-  -- Marks an entity as differing from Luma; event_id is the event of an RSVP, or the event itself. Cheap, makes no call, and takes no lock but the one on its own outbox row, which is taken under the lock of the row it is about.
+  -- Marks entities as differing from Luma; event_ids are the events of RSVPs, or the events themselves. Makes no call, and takes no locks but those on their own outbox rows, which are taken under the locks of the rows they are about.
 
 CREATE OR REPLACE FUNCTION luma.enqueue_diverged_rsvps(of_event uuid, of_user text, priority integer, OUT enqueued integer, OUT complete boolean)
  RETURNS record
@@ -2441,11 +2490,13 @@ begin
   if current_setting('luma.applying', true) = 'on' then
     return null;
   end if;
-  perform luma.enqueue('event', event.id, case
+  if octet_length(set_config('luma.seen_event', concat(current_setting('luma.seen_event', true), event.id, case
     when tg_op = 'DELETE' or event.submission_status is distinct from 'approved' then 1
     when event.luma_event_id is null then 2
     else 3
-  end, event.id);
+  end, ' '), true)) > 4000 then
+    perform luma.enqueue_seen('event');
+  end if;
   -- It may have been closed until now, without Luma hearing of it: what was judged meanwhile is compared again.
   if tg_op = 'UPDATE' and event.submission_status = 'approved'
     and (old.submission_status, old.starts_at, old.ends_at) is distinct from (new.submission_status, new.starts_at, new.ends_at)
@@ -2477,7 +2528,11 @@ begin
   end if;
   -- The event's row stays alone: the app's own trigger updates it in the same transaction, and two RSVPs at
   -- once would wait for each other.
-  perform luma.enqueue('rsvp', rsvp.id, 1, rsvp.event_id);
+  if octet_length(set_config(
+    'luma.seen_rsvp', concat(current_setting('luma.seen_rsvp', true), rsvp.id, 1, rsvp.event_id, ' '), true
+  )) > 4000 then
+    perform luma.enqueue_seen('rsvp');
+  end if;
   return null;
 exception when others then
   perform luma.note_missed_change('rsvp', rsvp.id, sqlerrm);
@@ -2486,10 +2541,58 @@ end
 $function$
   -- Trigger: enqueues an RSVP. Errors are recorded in luma.missed_changes, never raised.
 
+CREATE OR REPLACE FUNCTION luma.enqueue_seen(entity text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  setting text := 'luma.seen_' || entity;
+  seen text := current_setting(setting);
+begin
+  -- Emptied first, or what fails would be tried again with every statement that follows.
+  perform set_config(setting, '', true);
+  if octet_length(seen) < 76 then
+    -- One row, as most statements have it: no query is started to take it apart.
+    perform luma.enqueue_all(
+      entity, array[left(seen, 36)::uuid], array[substr(seen, 37, 1)::integer],
+      array[coalesce(nullif(trim(substr(seen, 38)), ''), left(seen, 36))::uuid]
+    );
+  else
+    perform luma.enqueue_all(
+      entity, array_agg(left(s, 36)::uuid), array_agg(substr(s, 37, 1)::integer),
+      array_agg(coalesce(nullif(substr(s, 38), ''), left(s, 36))::uuid)
+    )
+    from string_to_table(trim(seen), ' ') s;
+  end if;
+exception when others then
+  perform set_config(setting, '', true);
+  perform luma.note_missed_changes(entity, seen, sqlerrm);
+end
+$function$
+  -- Enqueues what row-level triggers have written to the setting luma.seen_<entity>: of each row its id, the priority, the id of its event (left out for an event), and a blank. Errors are recorded in luma.missed_changes, never raised.
+
+CREATE OR REPLACE FUNCTION luma.enqueue_statement()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if current_setting('luma.seen_' || tg_argv[0], true) <> '' then
+    perform luma.enqueue_seen(tg_argv[0]);
+  end if;
+  return null;
+end
+$function$
+  -- Trigger: enqueues what the row-level triggers of the statement have seen.
+
 CREATE OR REPLACE FUNCTION luma.event_job(o luma.sync_outbox)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   event public.canonical_events;
@@ -2594,12 +2697,13 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.event_state(e public.canonical_events)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
  SET "TimeZone" TO 'UTC'
 AS $function$
-  select jsonb_build_object(
+begin
+  return jsonb_build_object(
     'shown', e.submission_status is not distinct from 'approved',
     'title', e.title,
     'description', e.description,
@@ -2621,7 +2725,8 @@ AS $function$
     'is_ticketed', e.is_ticketed,
     'ticket_price', e.ticket_price,
     'ticket_currency', e.ticket_currency
-  )
+  );
+end
 $function$
   -- The synced columns of a row as JSON; shown is true while the event is approved.
 
@@ -2636,7 +2741,7 @@ declare
 begin
   -- Past due and still leased: the drain that held it died or was cut short.
   for o in
-    select * from luma.sync_outbox s where s.lease is not null and s.due_at <= now()
+    select * from luma.sync_outbox s where s.leased_at is not null and s.due_at <= now()
     order by s.due_at limit 500 for update skip locked
   loop
     perform luma.log_attempt(o, 'lease_expired', null, null);
@@ -2718,28 +2823,39 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.find_companions(lead luma.sync_outbox, kind text, wanted text, email text, most integer)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  with due as materialized (
-    select d.entity_id, d.version, d.due_at from luma.due_jobs d
-    where d.entity = 'rsvp' and d.event_id = (lead).event_id and d.calendar = (lead).calendar and d.lease is null
+declare
+  due record;
+  need record;
+  taken text[] := array[find_companions.email];
+  companions jsonb[] := '{}';
+begin
+  for due in
+    select d.entity_id, d.version from luma.due_jobs d
+    where d.entity = 'rsvp' and d.event_id = lead.event_id and d.calendar = lead.calendar and d.lease is null
       -- Nobody is mailed about a backfill.
-      and (d.priority = 4) = ((lead).priority = 4)
+      and (d.priority = 4) = (lead.priority = 4)
       -- What killed drains before goes alone, so that it takes no other with it again.
-      and d.crashes < 2 and (lead).crashes < 2
+      and d.crashes < 2 and lead.crashes < 2
     -- A few more than wanted, because not all of them want the same: this runs while other drains wait.
     order by d.due_at limit 4 * (most + 1)
-  ), alike as (
-    select distinct on (n.email) due.due_at, jsonb_build_object('rsvp_id', due.entity_id, 'version', due.version) || to_jsonb(n) as guest
-    from due cross join lateral luma.guest_need(due.entity_id) n
-    where n.event_id = (lead).event_id and n.kind = find_companions.kind and (n.kind = 'change' or n.wanted = find_companions.wanted)
-      and not n.busy and n.email <> find_companions.email
-    order by n.email, due.due_at
-  )
-  select coalesce(jsonb_agg(a.guest), '[]')
-  from (select * from alike order by due_at limit most) a
+  loop
+    exit when cardinality(companions) >= most;
+    select * into need from luma.guest_need(due.entity_id);
+    if need.event_id = lead.event_id and need.kind = find_companions.kind
+      and (need.kind = 'change' or need.wanted = find_companions.wanted)
+      and not need.busy and need.email <> all (taken)
+    then
+      taken := taken || need.email;
+      companions := companions
+        || (jsonb_build_object('rsvp_id', due.entity_id, 'version', due.version) || to_jsonb(need));
+    end if;
+  end loop;
+  return to_jsonb(companions);
+end
 $function$
   -- At most so many due RSVPs that can go with a leased one: what luma.guest_need() says of them, rsvp_id and version.
 
@@ -2774,6 +2890,8 @@ CREATE OR REPLACE FUNCTION luma.finish(o luma.sync_outbox, outcome text, calls j
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   perform luma.log_attempt(o, outcome, null, calls);
@@ -3244,10 +3362,20 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.guest_status(rsvp_status text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
-RETURN CASE WHEN (rsvp_status = ANY (ARRAY['going'::text, 'approved'::text])) THEN 'approved'::text WHEN (rsvp_status = ANY (ARRAY['interested'::text, 'pending'::text])) THEN 'pending_approval'::text WHEN (rsvp_status = 'waitlist'::text) THEN 'waitlist'::text ELSE 'declined'::text END
+AS $function$
+begin
+  return case
+    when rsvp_status in ('going', 'approved') then 'approved'
+    -- 'interested' is the app's word for waiting for the host's approval.
+    when rsvp_status in ('interested', 'pending') then 'pending_approval'
+    when rsvp_status = 'waitlist' then 'waitlist'
+    else 'declined'
+  end;
+end
+$function$
   -- Luma's word for a status of event_rsvps: approved, pending_approval, waitlist, or declined for everybody who does not want or may not come.
 
 CREATE OR REPLACE FUNCTION luma.guests_due(run luma.pull_runs, event public.canonical_events, link luma.event_links)
@@ -3385,11 +3513,13 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.heard_from(calendar text)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select max(i.received_at) from luma.webhook_inbox i where i.calendar = heard_from.calendar
+begin
+  return (select max(i.received_at) from luma.webhook_inbox i where i.calendar = heard_from.calendar);
+end
 $function$
   -- When the last webhook of a calendar came, or null.
 
@@ -3590,12 +3720,17 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.is_deaf(calendar text)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select coalesce(s.missed_at > coalesce(luma.heard_from(calendar), '-infinity'), false)
-  from (select is_deaf.calendar) c left join luma.calendar_state s on s.luma_key = c.calendar
+begin
+  return coalesce(
+    (select s.missed_at from luma.calendar_state s where s.luma_key = is_deaf.calendar)
+      > coalesce(luma.heard_from(calendar), '-infinity'),
+    false
+  );
+end
 $function$
   -- True from when webhooks were noticed to be missing until one comes: meanwhile an event is read before anything is sent to it, because a host may have changed it unheard.
 
@@ -3683,12 +3818,14 @@ RETURN COALESCE((address ~* '^[[:space:]]*(https?://)?(www\.)?(lu\.ma|luma\.com)
 
 CREATE OR REPLACE FUNCTION luma.is_over(e public.canonical_events)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
+begin
   -- Without an end Luma shows two hours (mapping.ts), so it runs that long here too.
-  select coalesce(e.ends_at, e.starts_at + interval '2 hours') <= now()
+  return coalesce(e.ends_at, e.starts_at + interval '2 hours') <= now();
+end
 $function$
   -- True when the event has ended: nothing of it is sent any more.
 
@@ -3722,13 +3859,15 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.is_unheard(o luma.sync_outbox, link luma.event_links)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select luma.is_deaf((link).calendar) and (link).row_base is not null
+begin
+  return luma.is_deaf(link.calendar) and link.row_base is not null
     -- Not a second time under one lease.
-    and not exists (select from luma.reads r where r.event_id = (link).event_id and r.read_at >= (o).leased_at)
+    and not exists (select from luma.reads r where r.event_id = link.event_id and r.read_at >= o.leased_at);
+end
 $function$
   -- True when a leased event has to be read before it is sent.
 
@@ -3895,6 +4034,8 @@ CREATE OR REPLACE FUNCTION luma.lock_leased(lease uuid)
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox;
@@ -3985,14 +4126,16 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.log_attempt(o luma.sync_outbox, outcome text, error text, calls jsonb)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+begin
   insert into luma.attempts (entity, entity_id, version, calendar, run_id, changed_at, leased_at, outcome, error, calls)
   values (
-    (o).entity, (o).entity_id, coalesce((o).lease_version, (o).version), (o).calendar, (o).leased_by,
-    (o).changed_at, (o).leased_at, log_attempt.outcome, log_attempt.error, coalesce(log_attempt.calls, '[]')
+    o.entity, o.entity_id, coalesce(o.lease_version, o.version), o.calendar, o.leased_by,
+    o.changed_at, o.leased_at, log_attempt.outcome, log_attempt.error, coalesce(log_attempt.calls, '[]')
   );
+end
 $function$
   -- Writes one line of history about an outbox row as it was during the attempt.
 
@@ -4050,6 +4193,24 @@ begin
 end
 $function$
   -- Has the drain read the guests that a whole list did not show. Answers how many.
+
+CREATE OR REPLACE FUNCTION luma.look_from_floors(run_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  run luma.drain_runs;
+begin
+  update luma.drain_runs r
+  set alive_until = clock_timestamp() + interval '15 seconds',
+      floors = case when r.looked_at > clock_timestamp() - interval '1 second' then r.floors else '{}' end,
+      looked_at = case when r.looked_at > clock_timestamp() - interval '1 second' then r.looked_at else clock_timestamp() end
+  where r.id = run_id returning r.* into run;
+  perform set_config('luma.floors', coalesce(run.floors, '{}')::text, true);
+end
+$function$
+  -- Prolongs a run that claims, and lets the claim go on from where the last one was.
 
 CREATE OR REPLACE FUNCTION luma.looks_job(lead luma.sync_outbox)
  RETURNS jsonb
@@ -4367,26 +4528,54 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.mode()
  RETURNS text
- LANGUAGE sql
- STABLE
- SET search_path TO ''
-RETURN (SELECT s.mode FROM luma.settings s)
-  -- off, dry_run or live.
-
-CREATE OR REPLACE FUNCTION luma.needs_push(e public.canonical_events, l luma.event_links)
- RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select case
-    when (l).luma_event_id is null and (l).create_lease is null then luma.why_not_created(e) is null
+begin
+  return (select s.mode from luma.settings s);
+end
+$function$
+  -- off, dry_run or live.
+
+CREATE OR REPLACE FUNCTION luma.most_urgent(calendar text, floored boolean)
+ RETURNS smallint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select p.priority
+    from unnest('{1,2,3,4}'::smallint[]) with ordinality p (priority, place)
+    cross join lateral (
+      select from luma.due_jobs d
+      where d.calendar = most_urgent.calendar and d.priority = p.priority
+        and d.due_at >= case when floored then luma.due_floor(most_urgent.calendar, p.priority) else '-infinity' end
+      order by d.due_at limit 1
+    ) first
+    limit 1
+  );
+end
+$function$
+  -- Priority of the most urgent due job of a calendar; null when there is none.
+
+CREATE OR REPLACE FUNCTION luma.needs_push(e public.canonical_events, l luma.event_links)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return case
+    when l.luma_event_id is null and l.create_lease is null then luma.why_not_created(e) is null
     -- A create may or may not have taken effect: somebody has to look.
-    when (l).luma_event_id is null then true
-    when e.submission_status = 'approved' then (l).row_base is distinct from luma.event_state(e)
+    when l.luma_event_id is null then true
+    when e.submission_status = 'approved' then l.row_base is distinct from luma.event_state(e)
     -- While it is hidden Luma need not follow: the edits are still missing from the base when it is shown again.
-    else coalesce((l).row_base ->> 'shown' <> 'false', true)
-  end
+    else coalesce(l.row_base ->> 'shown' <> 'false', true)
+  end;
+end
 $function$
   -- True when Luma does not hold what it should of this row. Either may be null: a deleted row, an event without a link.
 
@@ -4509,6 +4698,19 @@ exception when others then
 end
 $function$
   -- Records a change that a trigger could not enqueue; never raises.
+
+CREATE OR REPLACE FUNCTION luma.note_missed_changes(entity text, seen text, error text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform luma.note_missed_change(entity, left(s, 36)::uuid, error) from string_to_table(trim(seen), ' ') s;
+exception when others then
+  raise warning 'luma: % % were not enqueued (%), nor could that be recorded (%)', entity, left(seen, 100), error, sqlerrm;
+end
+$function$
+  -- Records what luma.enqueue_seen() could not enqueue; never raises.
 
 CREATE OR REPLACE FUNCTION luma.note_missing_keys(keys text[])
  RETURNS jsonb
@@ -4726,6 +4928,8 @@ CREATE OR REPLACE FUNCTION luma.pick_job(run_id uuid, calendar text, oldest bool
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   -- One index range for each priority: neither leased rows nor ones in a retry delay are walked over.
@@ -4735,10 +4939,12 @@ declare
     cross join lateral (
       select d.due_at from luma.due_jobs d
       where d.calendar = pick_job.calendar and d.priority = p.priority
+        and d.due_at >= luma.due_floor(pick_job.calendar, p.priority)
       order by d.due_at limit 1
     ) first
     order by first.due_at
   ) else '{1,2,3,4}' end;
+  floors jsonb := coalesce(nullif(current_setting('luma.floors', true), ''), '{}');
   o luma.sync_outbox;
 begin
   select j.* into o
@@ -4746,13 +4952,19 @@ begin
   cross join lateral (
     select * from luma.due_jobs d
     where d.calendar = pick_job.calendar and d.priority = p.priority and d.lease is null
+      and d.due_at >= luma.due_floor(pick_job.calendar, p.priority)
     order by d.due_at limit 1
     for update skip locked
   ) j
   limit 1;
   if not found then
+    if floors <> '{}' then
+      perform set_config('luma.floors', '{}', true);
+      return luma.pick_job(run_id, calendar, oldest);
+    end if;
     return null;
   end if;
+  perform set_config('luma.floors', (floors || jsonb_build_object(concat(calendar, ' ', o.priority), o.due_at))::text, true);
   update luma.sync_outbox s
   set lease = gen_random_uuid(), leased_by = run_id, leased_at = clock_timestamp(), lease_version = s.version,
       due_at = clock_timestamp() + make_interval(secs => (select t.lease_seconds from luma.settings t))
@@ -5732,44 +5944,33 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.route_rsvps()
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
-BEGIN ATOMIC
- WITH unrouted AS (
-          SELECT s.entity,
-             s.entity_id,
-             s.event_id
-            FROM luma.due_jobs s
-           WHERE ((s.calendar IS NULL) AND (s.entity = ANY (ARRAY['rsvp'::text, 'guest'::text])))
-           ORDER BY s.priority, s.due_at
-          LIMIT 2000
-          FOR UPDATE OF s SKIP LOCKED
-         ), open_events AS (
-          SELECT u_1.entity,
-             u_1.event_id,
-             min(l.calendar) AS calendar
-            FROM (unrouted u_1
-              JOIN luma.event_links l ON ((l.event_id = u_1.event_id)))
-           WHERE
-                 CASE u_1.entity
-                     WHEN 'guest'::text THEN (l.luma_event_id IS NOT NULL)
-                     ELSE luma.takes_guests(u_1.event_id)
-                 END
-           GROUP BY u_1.entity, u_1.event_id
-         )
-  UPDATE luma.sync_outbox o SET calendar = e.calendar, done_version =
-         CASE
-             WHEN (e.event_id IS NULL) THEN o.version
-             ELSE o.done_version
-         END, last_error =
-         CASE
-             WHEN (e.event_id IS NOT NULL) THEN o.last_error
-             ELSE NULL::text
-         END
-    FROM (unrouted u
-      LEFT JOIN open_events e ON (((e.entity = u.entity) AND (e.event_id = u.event_id))))
-   WHERE ((o.entity = u.entity) AND (o.entity_id = u.entity_id));
-END
+AS $function$
+begin
+  -- One kind after the other, so that neither is looked for among the rows of another.
+  for kind in 1..2 loop
+    with unrouted as (
+      select s.entity, s.entity_id, s.event_id from luma.due_jobs s
+      where s.calendar is null and s.entity = (array['rsvp', 'guest'])[kind]
+      order by s.priority, s.due_at limit 2000 for update skip locked
+    ), open_events as (
+      select u.entity, u.event_id, min(l.calendar) as calendar
+      from (select distinct x.entity, x.event_id from unrouted x) u
+      join luma.event_links l on l.event_id = u.event_id
+      -- A guest is looked up as long as Luma has the event.
+      where case u.entity when 'guest' then l.luma_event_id is not null else luma.takes_guests(u.event_id) end
+      group by u.entity, u.event_id
+    )
+    update luma.sync_outbox o
+    set calendar = e.calendar,
+        done_version = case when e.event_id is null then o.version else o.done_version end,
+        last_error = case when e.event_id is not null then o.last_error end
+    from unrouted u left join open_events e on e.entity = u.entity and e.event_id = u.event_id
+    where o.entity = u.entity and o.entity_id = u.entity_id;
+  end loop;
+end
+$function$
   -- Gives due RSVPs, and guests to look at, the calendar of their event. Those whose event takes no guests have nothing to do until it opens (see luma.rechecks), so they are done.
 
 CREATE OR REPLACE FUNCTION luma.rows_of_page(keys text[], title text, starts_at timestamp with time zone)
@@ -6254,10 +6455,14 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.status_rank(guest_status text)
  RETURNS integer
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
-RETURN array_position('{declined,waitlist,pending_approval,approved}'::text[], guest_status)
+AS $function$
+begin
+  return array_position('{declined,waitlist,pending_approval,approved}'::text[], guest_status);
+end
+$function$
   -- Where a guest status stands between declined (1) and approved (4).
 
 CREATE OR REPLACE FUNCTION luma.stop_backfill()
@@ -6434,18 +6639,20 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.takes_guests(event_id uuid)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
 AS $function$
-  select exists (
+begin
+  return exists (
     select from luma.event_links l
     join public.canonical_events e on e.id = l.event_id
     where l.event_id = takes_guests.event_id and l.luma_event_id is not null
       -- Shown on Luma, not only here: an event that is approved again is still hidden there for a moment.
       and (l.row_base ->> 'shown')::boolean
       and e.submission_status = 'approved' and not luma.is_over(e) and not l.is_adopting
-  )
+  );
+end
 $function$
   -- True while RSVPs of this event are sent: it is on Luma, approved, and not over.
 
@@ -6629,9 +6836,16 @@ $function$
 
 CREATE OR REPLACE FUNCTION luma.try_lock_bell(exclusive boolean)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
-RETURN CASE WHEN exclusive THEN pg_try_advisory_xact_lock(hashtext('luma'::text), hashtext('bell'::text)) ELSE pg_try_advisory_xact_lock_shared(hashtext('luma'::text), hashtext('bell'::text)) END
+AS $function$
+begin
+  return case when exclusive
+    then pg_try_advisory_xact_lock(hashtext('luma'), hashtext('bell'))
+    else pg_try_advisory_xact_lock_shared(hashtext('luma'), hashtext('bell'))
+  end;
+end
+$function$
   -- Tries the advisory lock of the bell until the end of the transaction; never waits.
 
 CREATE OR REPLACE FUNCTION luma.uninstall(confirm text DEFAULT NULL::text, keep_columns boolean DEFAULT false)
@@ -6728,11 +6942,19 @@ END
 
 CREATE OR REPLACE FUNCTION luma.usable_email(email text)
  RETURNS text
- LANGUAGE sql
+ LANGUAGE plpgsql
  IMMUTABLE
  SET search_path TO ''
-RETURN (SELECT trimmed.e FROM (SELECT lower(btrim(usable_email.email, '
- '::text)) AS e) trimmed WHERE ((length(trimmed.e) <= 254) AND (trimmed.e ~ '^[^[:space:][:cntrl:]@<>(),;:"\\\[\]]{1,64}@([^[:space:][:cntrl:]@<>(),;:"\\\[\].]+\.)+[^[:space:][:cntrl:]@<>(),;:"\\\[\].]{2,}$'::text) AND (trimmed.e !~ '(^\.|\.\.|\.@)'::text)))
+AS $function$
+-- The shape only; that a letter arrives there nobody can tell. 254: the longest address (RFC 5321, 4.5.3.1.3).
+declare
+  trimmed text := lower(btrim(email, E' \t\r\n\f\u00a0'));
+begin
+  return case when length(trimmed) <= 254
+    and trimmed ~ '^[^[:space:][:cntrl:]@<>(),;:"\\\[\]]{1,64}@([^[:space:][:cntrl:]@<>(),;:"\\\[\].]+\.)+[^[:space:][:cntrl:]@<>(),;:"\\\[\].]{2,}$'
+    and trimmed !~ '(^\.|\.\.|\.@)' then trimmed end;
+end
+$function$
   -- The address trimmed and in lower case, as Luma compares addresses, or null when it has not the shape of one.
 
 CREATE OR REPLACE FUNCTION luma.users_by_email(email text)
@@ -7068,7 +7290,7 @@ declare
   wait_ms integer;
   permits_after_ms integer;
 begin
-  update luma.drain_runs r set alive_until = clock_timestamp() + interval '15 seconds' where r.id = run_id;
+  perform luma.look_from_floors(run_id);
   perform luma.lock_permits();
   perform luma.expire_leases();
   perform luma.recheck_rsvps();
@@ -7091,7 +7313,9 @@ begin
       permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, needed));
     end if;
   end loop;
-  update luma.drain_runs r set jobs = r.jobs + jsonb_array_length(claimed) where r.id = run_id;
+  update luma.drain_runs r
+  set jobs = r.jobs + jsonb_array_length(claimed), floors = coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb
+  where r.id = run_id;
   return jsonb_build_object(
     'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
     'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries_due', luma.deliveries_due()
@@ -7593,6 +7817,8 @@ CREATE OR REPLACE FUNCTION public.luma_settle_guests(event_id uuid, results_json
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   result jsonb;
@@ -7721,6 +7947,8 @@ CREATE TRIGGER zz_luma_event_inserted AFTER INSERT ON public.canonical_events FO
 
 CREATE TRIGGER zz_luma_event_updated AFTER UPDATE ON public.canonical_events FOR EACH ROW WHEN ((((new.submission_status = 'approved'::text) OR (old.submission_status = 'approved'::text) OR (new.luma_event_id IS NOT NULL)) AND (((((((((((((((((((((new.submission_status IS DISTINCT FROM old.submission_status) OR (new.title IS DISTINCT FROM old.title)) OR (new.description IS DISTINCT FROM old.description)) OR (new.starts_at IS DISTINCT FROM old.starts_at)) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.tz IS DISTINCT FROM old.tz)) OR (new.lat IS DISTINCT FROM old.lat)) OR (new.lng IS DISTINCT FROM old.lng)) OR (new.location_raw IS DISTINCT FROM old.location_raw)) OR (new.location_name IS DISTINCT FROM old.location_name)) OR (new.location_type IS DISTINCT FROM old.location_type)) OR (new.meeting_point IS DISTINCT FROM old.meeting_point)) OR (new.meeting_url IS DISTINCT FROM old.meeting_url)) OR (new.cover_image_url IS DISTINCT FROM old.cover_image_url)) OR (new.visibility IS DISTINCT FROM old.visibility)) OR (new.max_capacity IS DISTINCT FROM old.max_capacity)) OR (new.culture IS DISTINCT FROM old.culture)) OR (new.category IS DISTINCT FROM old.category)) OR (new.is_ticketed IS DISTINCT FROM old.is_ticketed)) OR (new.ticket_price IS DISTINCT FROM old.ticket_price)) OR (new.ticket_currency IS DISTINCT FROM old.ticket_currency)))) EXECUTE FUNCTION luma.enqueue_event()
 
+CREATE TRIGGER zz_luma_events_written AFTER INSERT OR DELETE OR UPDATE ON public.canonical_events FOR EACH STATEMENT EXECUTE FUNCTION luma.enqueue_statement('event')
+
 CREATE TRIGGER zz_luma_external_guests BEFORE UPDATE OF current_rsvp_count ON public.canonical_events FOR EACH ROW WHEN ((new.luma_event_id IS NOT NULL)) EXECUTE FUNCTION luma.add_external_guests()
 
 CREATE TRIGGER zz_luma_keep_updated_at BEFORE UPDATE OF luma_guest_id, luma_synced_at ON public.event_rsvps FOR EACH ROW WHEN ((((new.luma_synced_at IS DISTINCT FROM old.luma_synced_at) OR (new.luma_guest_id IS DISTINCT FROM old.luma_guest_id)) AND (NOT ((((new.status IS DISTINCT FROM old.status) OR (new.checked_in IS DISTINCT FROM old.checked_in)) OR (new.rsvp_type IS DISTINCT FROM old.rsvp_type)) OR (new.metadata IS DISTINCT FROM old.metadata))))) EXECUTE FUNCTION luma.keep_updated_at()
@@ -7730,6 +7958,8 @@ CREATE TRIGGER zz_luma_rsvp_deleted AFTER DELETE ON public.event_rsvps FOR EACH 
 CREATE TRIGGER zz_luma_rsvp_inserted AFTER INSERT ON public.event_rsvps FOR EACH ROW WHEN ((new.status <> ALL (ARRAY['not_going'::text, 'cancelled'::text, 'rejected'::text]))) EXECUTE FUNCTION luma.enqueue_rsvp()
 
 CREATE TRIGGER zz_luma_rsvp_updated AFTER UPDATE ON public.event_rsvps FOR EACH ROW WHEN ((((new.status IS DISTINCT FROM old.status) OR (new.user_id IS DISTINCT FROM old.user_id)) OR (new.event_id IS DISTINCT FROM old.event_id))) EXECUTE FUNCTION luma.enqueue_rsvp()
+
+CREATE TRIGGER zz_luma_rsvps_written AFTER INSERT OR DELETE OR UPDATE ON public.event_rsvps FOR EACH STATEMENT EXECUTE FUNCTION luma.enqueue_statement('rsvp')
 
 CREATE TRIGGER zz_luma_user_deleted AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION luma.note_erasure()
 

@@ -48,6 +48,8 @@ export interface StackOptions {
   cron?: boolean;
   /** Send what pg_net queues. Default true. */
   net?: boolean;
+  /** More settings for Postgres, for example { fsync: "on" }: here nothing outlives the stack, so it is off. */
+  settings?: Record<string, string>;
   /** A folder of databases to copy instead of making one. Default: LUMA_STACK_TEMPLATES; "" for none. */
   templates?: string;
   /** Called with lines worth showing: the functions' output, trouble of the workers. */
@@ -139,6 +141,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       binaries: await findPostgres(root, options.postgres),
       watchdog,
       migrationsOf: migrate ? root : undefined,
+      settings: options.settings,
       templates: options.templates ?? Deno.env.get("LUMA_STACK_TEMPLATES"),
     }),
   );

@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   watchdog: Watchdog;
   /** The checkout whose migrations are applied; undefined for none. */
   migrationsOf: string | undefined;
+  /** More settings for postgresql.conf. */
+  settings?: Record<string, string>;
   /** The folder of the templates to copy the database from; without it everything is made here. */
   templates?: string;
 }
@@ -38,15 +40,15 @@ export interface Database extends AsyncDisposable {
 export async function startDatabase(
   options: DatabaseOptions,
 ): Promise<Database> {
-  const { binaries, watchdog, migrationsOf, templates } = options;
-  if (!templates) return await makeDatabase(options);
+  const { binaries, watchdog, migrationsOf, templates, settings } = options;
+  if (!templates) return await makeDatabase(options, { settings });
   const template = await findTemplate({
     templates,
     binaries,
     sources: await databaseSources(migrationsOf),
     make: (folder) => makeTemplate(options, folder),
   });
-  return await open({ binaries, watchdog, template });
+  return await open({ binaries, watchdog, template, settings });
 }
 
 async function makeTemplate(

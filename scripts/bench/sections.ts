@@ -1,0 +1,41 @@
+/** The sections, in the order in which they run. */
+import { calls } from "./calls.ts";
+import { depth } from "./depth.ts";
+import { finalVersion } from "./final_version.ts";
+import { queue } from "./queue.ts";
+import type { Section } from "./section.ts";
+import { snapshot } from "./snapshot.ts";
+import { writePath } from "./write_path.ts";
+
+export const SECTIONS: readonly Section[] = [
+  {
+    name: "write-path",
+    title: "what the app pays for being synced, while it writes",
+    run: writePath,
+  },
+  {
+    name: "queue",
+    title: "how many jobs a second are claimed and acknowledged",
+    run: queue,
+  },
+  {
+    name: "depth",
+    title: "whether a claim takes longer the fuller the outbox is",
+    run: depth,
+  },
+  {
+    name: "snapshot",
+    title: "what a transaction that is left open does to the queue",
+    run: snapshot,
+  },
+  {
+    name: "calls",
+    title: "how many requests to Luma the same changes cost",
+    run: calls,
+  },
+  {
+    name: "final-version",
+    title: "whether the last version of a row always gets through",
+    run: finalVersion,
+  },
+];

@@ -1,0 +1,151 @@
+/** Guards what the benchmark shows, by counts that no busy machine changes: rows written, buffers touched. */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import type postgres from "postgres";
+import { type Stack, startStack } from "./stack/mod.ts";
+import { claim, startRun } from "./bench/our_queue.ts";
+import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
+import { emptyOutbox, linkedEvents, tidy } from "./bench/scene.ts";
+import { idealCalls } from "./bench/windows.ts";
+
+/** So many events that Luma has as they are, and nothing that drains. */
+async function withEvents(
+  count: number,
+  test: (stack: Stack) => Promise<void>,
+): Promise<void> {
+  await using stack = await startStack({
+    seed: false,
+    net: false,
+    cron: false,
+    functions: false,
+    dataApi: false,
+    simulator: false,
+  });
+  await linkedEvents(stack.sql, count);
+  await stack.sql`update luma.settings set oldest_share = 0`;
+  await test(stack);
+}
+
+/** Rows that a transaction writes to a table: inserted, updated or deleted. */
+async function written(
+  sql: postgres.Sql,
+  table: string,
+  statement: string,
+): Promise<number> {
+  return await sql.begin(async (sql) => {
+    const count = async () => {
+      const [row] = await sql`
+        select n_tup_ins + n_tup_upd + n_tup_del as count from pg_stat_xact_all_tables
+        where relid = ${table}::regclass`;
+      return Number(row!.count);
+    };
+    const before = await count();
+    await sql.unsafe(statement);
+    return await count() - before;
+  });
+}
+
+/** Blocks that a query touched. */
+async function buffers(sql: postgres.Sql, query: string): Promise<number> {
+  const plan = (await sql.unsafe(`explain (analyze, buffers) ${query}`))
+    .map((row) => row["QUERY PLAN"]).find((line) => line.includes("Buffers:"));
+  return Number(/hit=(\d+)/.exec(plan)?.[1] ?? 0) +
+    Number(/read=(\d+)/.exec(plan)?.[1] ?? 0);
+}
+
+Deno.test("a bulk edit writes one outbox row for each event, and starts a statement for about a hundred of them", async () => {
+  await withEvents(1000, async ({ sql, admin }) => {
+    const edit = "update public.canonical_events set title = title || '.'";
+    assertEquals(await written(sql, "luma.sync_outbox", edit), 1000);
+    const starts = await admin.begin(async (sql) => {
+      await sql`set local track_functions = 'all'`;
+      await sql.unsafe(edit);
+      const [row] = await sql`
+        select calls::int from pg_stat_xact_user_functions where schemaname = 'luma' and funcname = 'enqueue_all'`;
+      return row!.calls;
+    });
+    assertLess(starts, 20);
+  });
+});
+
+Deno.test("what is not synced enqueues nothing", async () => {
+  await withEvents(100, async ({ sql }) => {
+    for (
+      const change of [
+        "updated_at = now()",
+        "current_rsvp_count = current_rsvp_count + 1, updated_at = now()",
+        "title = title, starts_at = starts_at, updated_at = now()",
+      ]
+    ) {
+      assertEquals(
+        await written(
+          sql,
+          "luma.sync_outbox",
+          `update public.canonical_events set ${change}`,
+        ),
+        0,
+        change,
+      );
+    }
+  });
+});
+
+Deno.test("a claim touches no more of a full outbox than of an empty one", async () => {
+  await withEvents(200, async ({ sql }) => {
+    const claimed = async (crowd: string, count: number) => {
+      await emptyOutbox(sql);
+      await sql`update public.canonical_events set title = title || '.'`;
+      await sql`
+        update luma.sync_outbox o set due_at = now() - interval '1 minute', calendar = l.calendar
+        from luma.event_links l where l.event_id = o.entity_id`;
+      await sql.unsafe(`
+        insert into luma.sync_outbox (entity, entity_id, event_id, priority, calendar, due_at, lease, leased_at, lease_version, dead_at, last_error)
+        select 'event', gen_random_uuid(), gen_random_uuid(), 3, 'blr', ${crowd} from generate_series(1, ${count})`);
+      await tidy(sql);
+      const run = await startRun(sql);
+      // Plans are made, and what is there once is looked for.
+      assertEquals((await claim(sql, run, 10)).length, 10);
+      return await buffers(
+        sql,
+        `select public.luma_claim('${run}', '{blr,zo_events}', 10)`,
+      );
+    };
+    const none =
+      "null::uuid, null::timestamptz, null::bigint, null::timestamptz, null";
+    const least = await claimed(`now(), ${none}`, 0);
+    for (
+      const [name, crowd] of [
+        ["due", `now(), ${none}`],
+        ["waiting", `now() + interval '1 hour', ${none}`],
+        [
+          "leased",
+          "now() + interval '1 hour', gen_random_uuid(), now(), 1, null::timestamptz, null",
+        ],
+        [
+          "dead",
+          "now() - interval '1 day', null::uuid, null::timestamptz, null::bigint, now(), 'refused'",
+        ],
+      ] as const
+    ) {
+      assertLess(await claimed(crowd, 10_000), 3 * least, name);
+    }
+  });
+});
+
+Deno.test("rounds take turns, and a pair is of one round", async () => {
+  const order: string[] = [];
+  const taken = await takeTurns(2, ["a", "b"], (side, round) => {
+    order.push(side);
+    return Promise.resolve(side === "a" ? 2 + round : 1 + round);
+  });
+  assertEquals(order, ["a", "b", "b", "a"]);
+  assertEquals(pairs(taken.a, taken.b, (a, b) => a - b), [1, 1]);
+  assertEquals(median([3, 1, 2, 10]), 2.5);
+  assert(Math.abs(percentile([0, 10], 0.99) - 9.9) < 1e-9);
+});
+
+Deno.test("the calls that a spacing allows: one at once, then one for all that came meanwhile", () => {
+  assertEquals(idealCalls([], 1000), 0);
+  assertEquals(idealCalls([5], 1000), 1);
+  assertEquals(idealCalls([0, 10, 20, 900], 1000), 2);
+  assertEquals(idealCalls([0, 10, 1500, 1900, 5000], 1000), 4);
+});
