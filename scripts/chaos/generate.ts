@@ -8,6 +8,7 @@ import {
   type History,
   type LumaAct,
 } from "./acts.ts";
+import { LUMA_ROUTES } from "../../supabase/functions/_shared/luma/routes.ts";
 import { CALLERS, waysAt } from "./kill_points.ts";
 import { Chooser } from "./random.ts";
 
@@ -22,6 +23,27 @@ const RSVPS = [
   "not_going",
   "waitlist",
   "interested",
+];
+
+/** Calls that every history makes: traps there are sprung soon. The others wait for theirs. */
+const BUSY = [
+  "luma_drain_start",
+  "luma_claim",
+  "luma_created",
+  "luma_acknowledge",
+  "luma_settle_guests",
+  "luma_event_read",
+  "luma_take_permits",
+  "luma_apply_deliveries",
+  "luma_drain_end",
+  "luma_receive_webhook",
+  LUMA_ROUTES.createEvent,
+  LUMA_ROUTES.updateEvent,
+  LUMA_ROUTES.lookupSlug,
+  LUMA_ROUTES.getEvent,
+  LUMA_ROUTES.addGuests,
+  LUMA_ROUTES.updateGuestStatus,
+  LUMA_ROUTES.listGuests,
 ];
 
 /** No more than these are alive at a time, so that all have something happen to them. */
@@ -235,7 +257,7 @@ class Author {
       terminate: 4,
       net: 4,
       cron: 2,
-      time: 8,
+      time: 2,
     });
     switch (what) {
       case "trap":
@@ -282,7 +304,9 @@ class Author {
 
   #trap(): FaultAct {
     const choose = this.#choose;
-    const point = choose.of(Object.keys(CALLERS));
+    const point = choose.chance(0.6)
+      ? choose.of(BUSY)
+      : choose.of(Object.keys(CALLERS));
     const when = choose.of(["before", "after"] as const);
     // Frozen, a function waits for its lease to run out: seconds, so seldom.
     const ways = waysAt(point, when).filter((how) =>

@@ -7,6 +7,11 @@ export type Side = "app" | "luma";
 export interface Written {
   app?: unknown;
   luma?: unknown;
+  /**
+   * A word of the other side's that was there, as it seems, when a side wrote. Statuses of guests repeat, so it may as
+   * well have been an older one: this may win yet, but need not be in luma.conflicts if it does not.
+   */
+  perhaps?: unknown;
 }
 
 /** One field of an event, or one person's place on its list: "<event> <field or user>". */
@@ -18,23 +23,19 @@ export class Ledger {
   note(side: Side, key: string, value: unknown, before: unknown): void {
     const written = { ...this.written.get(key) };
     const other = side === "app" ? "luma" : "app";
-    if (written[other] === before) delete written[other];
+    if (written[other] === before) {
+      written.perhaps = written[other];
+      delete written[other];
+    }
     this.written.set(key, { ...written, [side]: value });
-    this.log(key, `${side}: ${before} -> ${value}`);
-  }
-
-  /** Both sides have it, and nothing is on its way. */
-  settled(key: string): void {
-    this.written.delete(key);
-  }
-
-  log(key: string, line: string): void {
+    const at = new Date().toISOString().slice(14, 23);
+    const line = `${at} ${side}: ${before} -> ${value}`;
     this.#log.set(key, [...this.#log.get(key) ?? [], line]);
   }
 
   /** How often the most written key was written. */
   get mostWrites(): number {
-    return Math.max(0, ...[...this.#log.values()].map((lines) => lines.length));
+    return Math.max(0, ...[...this.#log.values()].map(({ length }) => length));
   }
 
   story(key: string): string {

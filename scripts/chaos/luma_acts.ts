@@ -1,6 +1,6 @@
 /** What hosts and guests do on Luma. */
 import type { SimEvent } from "../luma-simulator/mod.ts";
-import type { LumaAct } from "./acts.ts";
+import { FIELDS, type LumaAct } from "./acts.ts";
 import { end } from "./app_acts.ts";
 import { mayWrite } from "./may_write.ts";
 import {
@@ -75,6 +75,14 @@ function createdByHost(world: World, number: number): void {
     geo_address_json: { type: "manual", address: "1 Lake Road, Bengaluru" },
   });
   world.events.set(number, { lumaId: event.id });
+  for (const field of FIELDS) {
+    world.ledger.note(
+      "luma",
+      `${number} ${field}`,
+      valueOf(field, number),
+      undefined,
+    );
+  }
 }
 
 function changeGuest(
@@ -88,7 +96,9 @@ function changeGuest(
   const before = lumaStatus(event, act.user);
   const isThere = event.guests.some(({ user_email }) => user_email === email);
   // A guest registers once; a host changes only whom the list has.
-  const fits = act.do === "register" ? !isThere : isThere;
+  const fits = act.do === "register"
+    ? !isThere
+    : isThere && before !== act.status;
   if (!fits) {
     world.skipped++;
     return;

@@ -1,7 +1,7 @@
 /** The faults stop. Now the system has so many drains and pulls to come to rest. */
 import type { Stack } from "../stack/mod.ts";
 import { approveAll } from "./app_acts.ts";
-import { databaseIsBack, until } from "./wait.ts";
+import { databaseIsBack, impatient, until } from "./wait.ts";
 import type { World } from "./world.ts";
 
 /** Drains and pulls until both sides are equal. */
@@ -44,6 +44,8 @@ async function endFaults(world: World): Promise<void> {
     await stack.sql`select luma.resume(${calendar})`;
   }
   await stack.sql`select luma.set_mode('live')`;
+  await stack
+    .admin`update luma.covers set busy_until = null where busy_until is not null`;
   await stack
     .admin`update luma.pull_runs set alive_until = now() where lease is not null`;
 }
@@ -100,6 +102,7 @@ async function ask(
     method: "POST",
     headers: { "x-luma-sync-secret": syncSecret },
     body: body ?? null,
+    client: impatient,
   });
   const answer = await response.text();
   world.answers.push(answer);

@@ -16,6 +16,9 @@ export async function until(
   }
 }
 
+/** Keeps no connection open, for which those who listen at its other end would wait when they are stopped. */
+export const impatient = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+
 /** As many as the stack's pools have connections. */
 const CONNECTIONS = 10;
 
@@ -29,6 +32,7 @@ export async function databaseIsBack(
       headers: { apikey: secretKey, "content-type": "application/json" },
       body: JSON.stringify({ calendar: "blr", wanted: 0 }),
       signal: AbortSignal.timeout(2_000),
+      client: impatient,
     }).catch(() => null);
     await response?.body?.cancel();
     return response?.ok ?? false;

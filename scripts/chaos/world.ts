@@ -176,6 +176,7 @@ export class World implements AsyncDisposable {
     await admin`update luma.drain_runs set alive_until = now() where ended_at is null and id::text = any(${dead})`;
     await admin`update luma.event_links set guests_due_at = now() where guests_due_at > now()`;
     await admin`update luma.rechecks set due_at = now() where due_at > now()`;
+    await admin`update luma.covers set retry_at = now() where retry_at > now()`;
     this.crashes.forget();
   }
 
@@ -202,8 +203,8 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.traps.disarm();
-    await this.stack.stop();
     await this.proxy.stop();
+    await this.stack.stop();
   }
 }
 

@@ -31,7 +31,9 @@ export const noChangeLost: Invariant = {
         value !== undefined && value !== held
       );
       // A word that nobody has spoken last would be an invention.
-      const isLast = [written.app, written.luma].includes(held);
+      const isLast = [written.app, written.luma, written.perhaps].includes(
+        held,
+      );
       if (
         isLast &&
         (lost.length === 0 || conflicts.has(conflictKey(event.id, what)))
