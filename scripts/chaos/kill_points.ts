@@ -24,6 +24,7 @@ export const CALLERS: Record<string, FunctionName[]> = {
   luma_take_permits: ["luma-drain"],
   luma_return_permits: ["luma-drain"],
   luma_created: ["luma-drain"],
+  luma_create_again: ["luma-drain"],
   luma_slug_taken: ["luma-drain"],
   luma_acknowledge: ["luma-drain"],
   luma_fail: ["luma-drain"],

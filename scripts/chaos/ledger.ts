@@ -8,26 +8,37 @@ export interface Written {
   app?: unknown;
   luma?: unknown;
   /**
-   * A word of the other side's that was there, as it seems, when a side wrote. Statuses of guests repeat, so it may as
-   * well have been an older one: this may win yet, but need not be in luma.conflicts if it does not.
+   * Words that may win yet, but need not be in luma.conflicts if they do not, because statuses of guests repeat: one that
+   * was there, as it seems, when the other side wrote, and one that takes a side back to what it said before. Of what is
+   * changed and changed back before anybody has heard of it there is nothing to tell.
    */
-  perhaps?: unknown;
+  perhaps?: unknown[];
 }
 
 /** One field of an event, or one person's place on its list: "<event> <field or user>". */
 export class Ledger {
   readonly written = new Map<string, Written>();
+  /** What a side said before the first of its words that the other may not have heard. */
+  readonly #from = new Map<string, unknown>();
   readonly #log = new Map<string, string[]>();
 
   /** `before`: what this side said until now. If that is what the other one wrote, it has arrived. */
   note(side: Side, key: string, value: unknown, before: unknown): void {
     const written = { ...this.written.get(key) };
+    const perhaps = [...written.perhaps ?? []];
     const other = side === "app" ? "luma" : "app";
     if (written[other] === before) {
-      written.perhaps = written[other];
+      perhaps.push(written[other]);
       delete written[other];
     }
-    this.written.set(key, { ...written, [side]: value });
+    const from = `${side} ${key}`;
+    if (written[side] === undefined) this.#from.set(from, before);
+    written[side] = value;
+    if (this.#from.get(from) === value) {
+      perhaps.push(value);
+      delete written[side];
+    }
+    this.written.set(key, { ...written, perhaps });
     const at = new Date().toISOString().slice(14, 23);
     const line = `${at} ${side}: ${before} -> ${value}`;
     this.#log.set(key, [...this.#log.get(key) ?? [], line]);
