@@ -24,6 +24,8 @@ export class Ledger {
 
   /** `before`: what this side said until now. If that is what the other one wrote, it has arrived. */
   note(side: Side, key: string, value: unknown, before: unknown): void {
+    // Said again, it is no news.
+    if (value === before) return;
     const written = { ...this.written.get(key) };
     const perhaps = [...written.perhaps ?? []];
     const other = side === "app" ? "luma" : "app";

@@ -31,9 +31,8 @@ export const noChangeLost: Invariant = {
         value !== undefined && value !== held
       );
       // A word that nobody has spoken last would be an invention.
-      const isLast = [written.app, written.luma, written.perhaps].includes(
-        held,
-      );
+      const isLast = [written.app, written.luma, ...written.perhaps ?? []]
+        .includes(held);
       if (
         isLast &&
         (lost.length === 0 || conflicts.has(conflictKey(event.id, what)))
