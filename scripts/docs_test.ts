@@ -161,6 +161,7 @@ console.log(JSON.stringify(said));
 /** Which test runs a task whole, by its name; here only its flags are looked at. */
 const RUN_BY: Record<string, string> = {
   backfill: "scripts/status_test.ts",
+  chaos: "supabase/tests/chaos_test.ts",
   console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
   demo: "scripts/demo_test.ts",

@@ -24,6 +24,9 @@ export interface DataApiProxy {
   stop(): Promise<void>;
 }
 
+/** By then the function has given up: see store.ts. */
+const FUNCTION_PATIENCE_MS = 12_000;
+
 /** Listens on a free port of 127.0.0.1. */
 export function startDataApiProxy(interceptor: Interceptor): DataApiProxy {
   const closing = new AbortController();
@@ -42,15 +45,19 @@ export function startDataApiProxy(interceptor: Interceptor): DataApiProxy {
       request,
       `${proxy.target}${pathname}${search}`,
       call.body,
+      // A call may hang for ever in a Data API whose database has crashed.
+      AbortSignal.any([
+        closing.signal,
+        AbortSignal.timeout(FUNCTION_PATIENCE_MS),
+      ]),
     );
-    const text = await answer.text();
-    const { status } = answer;
-    const after = await interceptor.after(call, text);
-    const type = answer.headers.get("content-type") ?? "application/json";
-    // 204 and its kin may have no body, not even an empty one.
-    const body = text === "" ? null : text;
-    return after ??
-      new Response(body, { status, headers: { "content-type": type } });
+    const after = await interceptor.after(call, answer.text);
+    const { status, type, text } = answer;
+    return after ?? new Response(
+      // 204 and its kin may have no body, not even an empty one.
+      text === "" ? null : text,
+      { status, headers: { "content-type": type } },
+    );
   };
   const server = Deno.serve({
     hostname: "127.0.0.1",
@@ -75,20 +82,28 @@ async function forward(
   request: Request,
   url: string,
   body: string,
-): Promise<Response> {
+  signal: AbortSignal,
+): Promise<{ status: number; type: string; text: string }> {
+  const type = "application/json";
   const headers = new Headers(request.headers);
   for (const name of ["host", "content-length", "accept-encoding"]) {
     headers.delete(name);
   }
   try {
-    return await fetch(url, {
+    const response = await fetch(url, {
       client,
+      signal,
       method: request.method,
       headers,
       body: body === "" ? null : body,
     });
+    return {
+      status: response.status,
+      type: response.headers.get("content-type") ?? type,
+      text: await response.text(),
+    };
   } catch {
-    return refusal(502);
+    return { status: 502, type, text: '{"message": "no answer"}' };
   }
 }
 

@@ -203,6 +203,8 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.traps.disarm();
+    // Whoever still calls the proxy would be waited for.
+    await this.stack.functions.stop();
     await this.proxy.stop();
     await this.stack.stop();
   }
