@@ -13,6 +13,7 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
   --steps M      acts of a history. Default 100
   --seeds K      so many histories, of consecutive seeds. Default 1
   --minutes T    consecutive seeds until the time is up
+  --contended    lets both sides edit the same field before they have heard of each other
   --replay FILE  plays the history in this file instead, as a failure has written it
   --times R      plays it so often: what fails at times is seen sooner or later. Default 1
   --shrinks S    how many histories to play at most to find the shortest that fails. Default 40; 0 for none
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     steps: { type: "string", default: "100" },
     seeds: { type: "string", default: "1" },
     minutes: { type: "string" },
+    contended: { type: "boolean", default: false },
     replay: { type: "string" },
     times: { type: "string", default: "1" },
     shrinks: { type: "string", default: "40" },
@@ -67,6 +69,7 @@ const report = values.replay === undefined
     ...common,
     seed: number("seed", 0),
     steps: number("steps", 1),
+    contended: values.contended,
     seeds: values.minutes === undefined ? number("seeds", 1) : Infinity,
     minutes: values.minutes === undefined ? Infinity : Number(values.minutes),
   })

@@ -93,8 +93,10 @@ export type Act = (AppAct | LumaAct | AdminAct | FaultAct | TamperAct) & {
 
 /** What holds from the first act to the last. */
 export interface Config {
-  /** Webhooks may be lost for good. Then nobody edits what the other side is just editing: see ledger.ts. */
+  /** Webhooks may be lost for good. */
   lossy: boolean;
+  /** Both sides may edit the same field before they have heard of each other: see may_write.ts. */
+  contended: boolean;
   cancelOnLuma: boolean;
   /** Luma's limit for a calendar; the sync's own is a tenth below. */
   callsPerMinute: number;

@@ -27,12 +27,13 @@ export async function campaign(
     steps: number;
     seeds: number;
     minutes: number;
+    contended?: boolean;
   },
 ): Promise<Report> {
   const until = performance.now() + minutes * 60_000;
   const histories = function* () {
     for (let n = 0; n < seeds && performance.now() < until; n++) {
-      yield historyOf(seed + n, steps);
+      yield historyOf(seed + n, steps, contended);
     }
   };
   return await playAll(histories(), common);

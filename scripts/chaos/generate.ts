@@ -52,8 +52,12 @@ const EVENTS_MAX = 10;
 /** So many acts after it an outage is over. */
 const OUTAGE_ACTS = 4;
 
-export function history(seed: number, steps: number): History {
-  return new Author(seed).write(steps);
+export function history(
+  seed: number,
+  steps: number,
+  contended = false,
+): History {
+  return new Author(seed, contended).write(steps);
 }
 
 class Author {
@@ -64,9 +68,10 @@ class Author {
   readonly #config;
   #n = 0;
 
-  constructor(readonly seed: number) {
+  constructor(readonly seed: number, contended: boolean) {
     this.#choose = new Chooser(seed);
     this.#config = {
+      contended,
       lossy: seed % 3 === 2,
       cancelOnLuma: seed % 4 === 3,
       callsPerMinute: seed % 5 === 4 ? 200 : 2_000,

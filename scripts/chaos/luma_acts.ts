@@ -36,7 +36,7 @@ export async function actOnLuma(
     return end(world, known, act.event);
   }
   const key = `${act.event} ${act.do === "host-edit" ? act.field : act.user}`;
-  if (isDown && world.config.lossy) {
+  if (isDown && !world.config.contended) {
     world.withheld++;
     return;
   }

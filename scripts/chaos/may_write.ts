@@ -1,6 +1,7 @@
 /**
- * What nobody can know (docs/architecture.md): while webhooks are lost, an edit of the very field that the other side
- * is just editing may be overwritten unheard. So in such a history nobody makes one; no loss is ever overlooked.
+ * What nobody can know (docs/architecture.md): an edit of the very field that the other side is just editing may be
+ * overwritten before anybody has heard of it, and luma.conflicts need not have it. So nobody makes one, unless the
+ * history is a contended one; no loss is ever overlooked.
  */
 import { guestStatus, lumaStatus, lumaValue, rowValue } from "./values.ts";
 import type { KnownEvent, World } from "./world.ts";
@@ -16,7 +17,7 @@ export async function mayWrite(
 ): Promise<boolean> {
   const other = world.ledger.written.get(key)
     ?.[side === "app" ? "luma" : "app"];
-  if (!world.config.lossy || other === undefined) return true;
+  if (world.config.contended || other === undefined) return true;
   if (await hasArrived(world, side, event, key, other)) return true;
   world.withheld++;
   return false;

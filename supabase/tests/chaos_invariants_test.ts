@@ -12,6 +12,7 @@ import { World } from "../../scripts/chaos/world.ts";
 async function worldAtRest(): Promise<World> {
   const world = await World.start({
     lossy: false,
+    contended: false,
     cancelOnLuma: false,
     callsPerMinute: 2_000,
   });

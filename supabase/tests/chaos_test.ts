@@ -8,6 +8,7 @@ import { shrink } from "../../scripts/chaos/shrink.ts";
 
 const CONFIG: Config = {
   lossy: false,
+  contended: false,
   cancelOnLuma: false,
   callsPerMinute: 2_000,
 };
