@@ -22,7 +22,7 @@ interface Common {
 }
 
 export async function campaign(
-  { seed, steps, seeds, minutes, ...common }: Common & {
+  { seed, steps, seeds, minutes, contended = false, ...common }: Common & {
     seed: number;
     steps: number;
     seeds: number;
