@@ -24,6 +24,8 @@ export interface DataApiProxy {
   stop(): Promise<void>;
 }
 
+const STOP_PATIENCE_MS = 2_000;
+
 /** By then the function has given up: see store.ts. */
 const FUNCTION_PATIENCE_MS = 12_000;
 
@@ -70,7 +72,13 @@ export function startDataApiProxy(interceptor: Interceptor): DataApiProxy {
     target: undefined,
     stop: async () => {
       closing.abort();
-      await server.finished;
+      // Deno may wait for ever for a connection whose client was killed in the middle of its request.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise<void>((resolve) =>
+        timer = setTimeout(resolve, STOP_PATIENCE_MS)
+      );
+      await Promise.race([server.finished, patience]);
+      clearTimeout(timer);
       client.close();
     },
   };
