@@ -1,5 +1,5 @@
 /** `deno task chaos`: the whole system, at random, with everything breaking. See docs/reliability.md. */
-import { parseArgs } from "node:util";
+import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { History } from "./chaos/acts.ts";
 import { campaign, replay } from "./chaos/campaign.ts";
 
@@ -25,7 +25,32 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
 Ends with 1 when a history fails.
 `;
 
-const { values } = parseArgs({
+function wrong(problem: string): never {
+  console.error(`${problem}\n\n${HELP}`);
+  Deno.exit(2);
+}
+
+function read<T extends ParseArgsConfig>(config: T) {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    return wrong(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function historyIn(file: string): Promise<History> {
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    return wrong(
+      `--replay wants a history that a failure has written: ${file}: ${
+        error instanceof Error ? error.message : error
+      }`,
+    );
+  }
+}
+
+const { values } = read({
   options: {
     seed: { type: "string", default: "1" },
     steps: { type: "string", default: "100" },
@@ -43,15 +68,13 @@ const { values } = parseArgs({
 });
 
 function number(
-  name: "seed" | "steps" | "seeds" | "times" | "shrinks",
+  name: "seed" | "steps" | "seeds" | "minutes" | "times" | "shrinks",
   least: number,
 ): number {
   const value = Number(values[name]);
-  if (Number.isInteger(value) && value >= least) return value;
-  console.error(
+  return Number.isInteger(value) && value >= least ? value : wrong(
     `--${name} wants a whole number from ${least} on, not "${values[name]}"`,
   );
-  Deno.exit(2);
 }
 
 if (values.help) {
@@ -70,12 +93,13 @@ const report = values.replay === undefined
     seed: number("seed", 0),
     steps: number("steps", 1),
     contended: values.contended,
-    seeds: values.minutes === undefined ? number("seeds", 1) : Infinity,
-    minutes: values.minutes === undefined ? Infinity : Number(values.minutes),
+    ...(values.minutes === undefined
+      ? { seeds: number("seeds", 1), minutes: Infinity }
+      : { seeds: Infinity, minutes: number("minutes", 1) }),
   })
   : await replay({
     ...common,
-    history: JSON.parse(await Deno.readTextFile(values.replay)) as History,
+    history: await historyIn(values.replay),
     times: number("times", 1),
   });
 if (values.out !== undefined) {
