@@ -1,7 +1,7 @@
 /** What breaks, and what admins do. */
 import type { AdminAct, FaultAct, TamperAct } from "./acts.ts";
 import { actOnLuma } from "./luma_acts.ts";
-import { databaseIsBack } from "./wait.ts";
+import { databaseIsBack, until } from "./wait.ts";
 import { mark, type World } from "./world.ts";
 
 const DELAY_MS = 1_500;
@@ -104,17 +104,23 @@ export async function administer(
   }
 }
 
-/** Does what the product must never do. */
+/** Does what the product must never do. A stranger that came before the row's own event would be taken for it. */
 export async function tamper(world: World, act: TamperAct): Promise<void> {
-  const { simulator } = world.stack;
+  const { sql, simulator } = world.stack;
   const event = await world.event(act.event);
   if (event?.id === undefined) {
     world.skipped++;
     return;
   }
+  const { id } = event;
+  await until("the row has its Luma event", async () => {
+    const linked = await sql`
+      select from public.canonical_events where id = ${id} and luma_event_id is not null`;
+    return linked.length > 0;
+  });
   simulator.host.createEvent(simulator.calendars[0]!.id, {
     name: "Again",
-    slug: `again-${mark(event.id)}`,
+    slug: `again-${mark(id)}`,
     start_at: new Date(Date.now() + 86_400_000).toISOString(),
     timezone: "Asia/Kolkata",
   });
