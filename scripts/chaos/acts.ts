@@ -77,7 +77,9 @@ export type FaultAct =
   | { do: "terminate" | "wipe-net" }
   | { do: "cron"; on: boolean }
   /** For what a dead drain has left, and for what waits to be tried again, time passes. */
-  | { do: "time" };
+  | { do: "time" }
+  /** Everything is up, and nobody acts until the jobs of dead drains were claimed again: how long takes that? */
+  | { do: "recover" };
 
 /** Breaks the rules behind the product's back: what the tests of the invariants do. */
 export type TamperAct = {

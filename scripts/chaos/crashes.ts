@@ -13,6 +13,11 @@ export class Crashes {
     return [...this.byPoint.values()].reduce((sum, count) => sum + count, 0);
   }
 
+  /** Jobs that nobody has claimed since their drain died. */
+  get waiting(): number {
+    return this.#left.size;
+  }
+
   /** Right after the drain's process has ended. */
   async note(sql: postgres.Sql, point: string): Promise<void> {
     this.byPoint.set(point, (this.byPoint.get(point) ?? 0) + 1);

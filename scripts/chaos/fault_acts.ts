@@ -41,7 +41,30 @@ export async function fault(world: World, act: FaultAct): Promise<void> {
       return;
     case "time":
       return await world.passTime();
+    case "recover":
+      return await recover(world);
   }
+}
+
+/** Longer than a lease and a minute of pg_cron's. */
+const RECOVERY_S = 90;
+
+async function recover(world: World): Promise<void> {
+  const { functions, cron, sql } = world.stack;
+  functions.start();
+  await cron.resume();
+  const alive = performance.now() + RECOVERY_S * 1000;
+  await until(
+    "the jobs of dead drains were claimed again",
+    async () => {
+      if (world.crashes.waiting === 0 || performance.now() > alive) return true;
+      // A change may have been taken back, or its calendar may be paused.
+      const due = await sql`
+        select from luma.sync_outbox where version > done_version or lease is not null`;
+      return due.length === 0;
+    },
+    RECOVERY_S + 30,
+  );
 }
 
 function nameOf(act: Exclude<FaultAct, { do: "trap" }>): string {
@@ -62,6 +85,8 @@ function nameOf(act: Exclude<FaultAct, { do: "trap" }>): string {
       return "pg_net queue wiped";
     case "time":
       return "time passes";
+    case "recover":
+      return "time to recover";
   }
 }
 

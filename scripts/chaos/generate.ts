@@ -78,9 +78,17 @@ class Author {
     };
   }
 
+  /** In every fourth history, because it takes as long as a lease. */
+  get #mayRecover(): boolean {
+    return this.seed % 4 === 0;
+  }
+
   write(steps: number): History {
     const acts: Act[] = [this.#create(), this.#hostCreate(), this.#create()];
     while (acts.length < steps) {
+      if (this.#mayRecover && acts.length === Math.floor(steps / 2)) {
+        acts.push({ do: "recover" });
+      }
       const due = this.#later.get(acts.length) ?? [];
       acts.push(...due, this.#next(acts.length));
     }
