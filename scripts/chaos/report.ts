@@ -55,6 +55,14 @@ export function reportOf(
   };
 }
 
+/** Acts that end a fault, which are listed with them. */
+const HEALING = [
+  "cron on again",
+  "functions up again",
+  "time passes",
+  "time to recover",
+];
+
 export function textOf(
   {
     counts,
@@ -67,7 +75,10 @@ export function textOf(
   }: Report,
 ): string {
   const { faults } = counts;
-  const all = Object.values(faults).reduce((sum, count) => sum + count, 0);
+  const all = Object.entries(faults).reduce(
+    (sum, [name, count]) => HEALING.includes(name) ? sum : sum + count,
+    0,
+  );
   return [
     `${counts.histories} histories (seeds ${seeds[0]} to ${
       seeds.at(-1)
