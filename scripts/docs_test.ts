@@ -164,6 +164,7 @@ const RUN_BY: Record<string, string> = {
   backfill: "scripts/status_test.ts",
   // Its parts; a whole run takes minutes and wants a quiet machine.
   bench: "scripts/bench_test.ts",
+  chaos: "supabase/tests/chaos_test.ts",
   console: "scripts/console_test.ts",
   contract: "scripts/contract/contract_test.ts",
   demo: "scripts/demo_test.ts",

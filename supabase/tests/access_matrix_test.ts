@@ -13,6 +13,7 @@ const FOR_SERVICE_ROLE = [
   "luma_claim",
   "luma_cover_begin",
   "luma_cover_end",
+  "luma_create_again",
   "luma_created",
   "luma_drain_end",
   "luma_drain_start",

@@ -378,6 +378,38 @@ for (const isDead of [false, true]) {
 }
 
 lumaTest(
+  "edits on both sides after a create call whose function died both survive, and of the same field the app's does",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack, { culture: "food" });
+    const { drained, release } = await drainInCall(stack, CREATE, "after");
+    await stack.functions.kill("luma-drain");
+    await drained.catch(() => {});
+    release();
+    const event = simulator.events()[0]!;
+    simulator.host.updateEvent(event.id, {
+      name: "Theirs",
+      meeting_url: "https://meet.example/theirs",
+    });
+    await simulator.webhooksIdle();
+    await sql`
+      update public.canonical_events set description = 'Ours', meeting_url = 'https://meet.example/ours'`;
+    await assertOne(stack, id);
+    const row = await rowWithVersion(stack, id);
+    assertEquals([row.title, row.description], ["Theirs", "Ours"]);
+    assertEquals([event.name, event.description_md], ["Theirs", "Ours"]);
+    assertEquals(event.meeting_url, "https://meet.example/ours");
+    assertEquals(event.tags.map(({ name }) => name), ["Food"]);
+    assertEquals(await conflicts(stack), [{
+      field: "meeting_url",
+      app_value: { meeting_url: "https://meet.example/ours" },
+      luma_value: "https://meet.example/theirs",
+      winner: "app",
+    }]);
+  },
+);
+
+lumaTest(
   "many events at once, with webhooks twice and out of order, are as many Luma events",
   async (stack) => {
     const { sql, simulator } = stack;

@@ -382,6 +382,7 @@ export type Database = {
         };
         Returns: undefined;
       };
+      "luma_create_again": { Args: { "lease": string }; Returns: boolean };
       "luma_created": {
         Args: { "lease": string; "luma_event_id": string; "slug": string };
         Returns: boolean;

@@ -52,6 +52,8 @@ export interface Result {
   warning?: string | null;
   /** The event was there already, so it has to be read: a host may have edited it since. */
   look?: boolean;
+  /** What was told was told by an earlier create call, from the row as it was then. */
+  from_create?: boolean;
 }
 
 /** What luma_fail() takes; the database decides what becomes of the job (luma.sort_failure). */
@@ -204,6 +206,10 @@ export function createStore(
         slug,
         luma_event_id: lumaEventId,
       }) === true,
+
+    /** Luma was asked and has no event under our slug: now one may be created. False: stop. */
+    createAgain: async (lease: string) =>
+      await call("luma_create_again", { lease }) === true,
 
     /** Chooses another slug, because somebody else's event has ours. Null: the lease is lost. */
     slugTaken: async (lease: string): Promise<string | null> =>

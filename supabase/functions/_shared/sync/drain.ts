@@ -288,6 +288,7 @@ class Run {
           store: dryRun
             ? {
               created: () => Promise.resolve(true),
+              createAgain: () => Promise.resolve(true),
               slugTaken: () => Promise.resolve(claimed.slug),
             }
             : store,

@@ -20,6 +20,7 @@ async function dryRun(changes: Partial<EventJob>) {
     client,
     store: {
       created: () => Promise.resolve(true),
+      createAgain: () => Promise.resolve(true),
       slugTaken: () => Promise.resolve(job.slug),
     },
     covers: null,

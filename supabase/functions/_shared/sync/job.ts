@@ -56,6 +56,8 @@ export const EventJob = z.object({
   maybe_created: z.boolean(),
   /** If so, that call was made with this very state. */
   create_matches: z.boolean(),
+  /** If it was made with another one, and nothing was agreed on since: that state. */
+  created_from: EventState.nullable(),
   /** The event is cancelled, and the settings want a real cancel. */
   cancel_on_luma: z.boolean(),
   /** Null for a row that was deleted. */

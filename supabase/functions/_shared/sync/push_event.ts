@@ -1,7 +1,8 @@
 /**
  * Makes one event on Luma what its row says.
  *
- *   1. find    the Luma event: linked, or created by an earlier attempt whose answer was lost (by its slug)
+ *   1. find    the Luma event: linked, or created by an earlier attempt whose answer was lost (by its slug). If the row
+ *              was edited since, what that attempt told is agreed on first, and the rest is the next job's
  *   2. create  it under the stored slug, or update the fields that changed
  *   3. ticket  for a paid event, which stays private until it has one
  *   4. tag, which is changed before an update
@@ -24,7 +25,7 @@ import { ensureTicket } from "./tickets.ts";
 /** What pushing needs from outside. */
 export interface PushDeps {
   client: LumaClient;
-  store: Pick<Store, "created" | "slugTaken">;
+  store: Pick<Store, "created" | "createAgain" | "slugTaken">;
   /** Null in dry_run: no image is uploaded. */
   covers: CoverDeps | null;
 }
@@ -36,8 +37,16 @@ export async function pushEvent(
 ): Promise<Result> {
   const found = await find(job, deps);
   const { state } = job;
+  if (found.id !== null && job.created_from && state !== null) {
+    return takeOver(found.id, job.created_from);
+  }
   if (state === null || !state.shown) return await hide(job, found, deps);
-  if (found.id === null) return await create(job, found.slug, state, deps);
+  if (found.id === null) {
+    if (job.maybe_created && !await deps.store.createAgain(job.lease)) {
+      throw new LeaseLost();
+    }
+    return await create(job, found.slug, state, deps);
+  }
   return found.created
     ? await adopt(job, found.id, found.cover, state, deps)
     : await update(job, found.id, job.changed, state, deps);
@@ -161,6 +170,33 @@ async function adopt(
   ], cover);
   // Between that attempt and this one a host may have edited it.
   return { ...result, look: true };
+}
+
+/** What a create call does not complete, so that it is still to be told. */
+const AFTER_CREATE = [
+  "visibility",
+  "cover_image_url",
+  "culture",
+  "category",
+  "is_ticketed",
+  "ticket_price",
+  "ticket_currency",
+];
+
+/**
+ * An earlier attempt created the event, and the row was edited since. Told what that attempt told, the database can
+ * tell a host's edit from ours: the next job reads the event, and sends what is different by then.
+ */
+function takeOver(id: string, from: EventState): Result {
+  const { visibility: _, ...sent } = withoutEmpty(
+    mapping.toLumaEvent(from).fields,
+  );
+  return {
+    ...done(id, sent, []),
+    pending: AFTER_CREATE,
+    look: true,
+    from_create: true,
+  };
 }
 
 /** A new event is told only what there is to say. */

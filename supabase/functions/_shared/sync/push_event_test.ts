@@ -220,6 +220,27 @@ Deno.test("an event that was created from another state is adopted and told ever
     );
   }));
 
+Deno.test("an event that was created from another, known state is agreed on as it was made, and read before more is sent", () =>
+  withPushes(async (pushes) => {
+    const before = stateWith({ title: "Before" });
+    const id = await pushes.existing({ state: before });
+    const result = await pushes.push({
+      maybe_created: true,
+      created_from: before,
+    });
+    assertEquals(pushes.calls(), ["entity/lookup 200", "events/get 200"]);
+    const { visibility: _, ...sent } = FIELDS;
+    assertEquals<unknown>(result.sent, { ...sent, name: "Before" });
+    assertEquals([result.luma_event_id, result.look, result.from_create], [
+      id,
+      true,
+      true,
+    ]);
+    for (const column of ["culture", "ticket_price", "cover_image_url"]) {
+      assert(result.pending?.includes(column), column);
+    }
+  }));
+
 Deno.test("an event that may have been created but was not is created", () =>
   withPushes(async (pushes) => {
     await pushes.push({ maybe_created: true, create_matches: true });

@@ -49,6 +49,7 @@ export async function withPushes(test: (pushes: Pushes) => Promise<void>) {
             pushes.database.created.push([slug, id]);
             return Promise.resolve(pushes.database.leaseHeld);
           },
+          createAgain: () => Promise.resolve(pushes.database.leaseHeld),
           slugTaken: () =>
             Promise.resolve(pushes.database.leaseHeld ? OTHER_SLUG : null),
         },

@@ -43,6 +43,7 @@ export const JOB: EventJob = {
   look_tags: false,
   maybe_created: false,
   create_matches: false,
+  created_from: null,
   cancel_on_luma: false,
   state: STATE,
   changed: null,

@@ -1,0 +1,108 @@
+/** `deno task chaos`: the whole system, at random, with everything breaking. See docs/reliability.md. */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import type { History } from "./chaos/acts.ts";
+import { campaign, replay } from "./chaos/campaign.ts";
+
+const HELP = `deno task chaos [--seed N] [--steps M] [--seeds K | --minutes T]
+deno task chaos --replay <file> [--times R]
+
+Lets the app, admins, hosts, guests, drains, pulls and webhooks act at random on the real stack while everything between
+them breaks; then the faults stop, and both sides must come to rest, equal, with nothing lost and nothing doubled.
+
+  --seed N       the first seed. Default 1. The acts are a function of it alone; how the processes interleave is not
+  --steps M      acts of a history. Default 100
+  --seeds K      so many histories, of consecutive seeds. Default 1
+  --minutes T    consecutive seeds until the time is up
+  --contended    lets both sides edit the same field before they have heard of each other
+  --replay FILE  plays the history in this file instead, as a failure has written it
+  --times R      plays it so often: what fails at times is seen sooner or later. Default 1
+  --shrinks S    how many histories to play at most to find the shortest that fails. Default 40; 0 for none
+  --out FILE     writes the report there as JSON
+  --failures DIR where histories that fail are written to. Default: the temporary folder
+  --postgres P   npm, auto or a bin folder, as in deno task dev
+  --help         this text
+
+Ends with 1 when a history fails.
+`;
+
+function wrong(problem: string): never {
+  console.error(`${problem}\n\n${HELP}`);
+  Deno.exit(2);
+}
+
+function read<T extends ParseArgsConfig>(config: T) {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    return wrong(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function historyIn(file: string): Promise<History> {
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    return wrong(
+      `--replay wants a history that a failure has written: ${file}: ${
+        error instanceof Error ? error.message : error
+      }`,
+    );
+  }
+}
+
+const { values } = read({
+  options: {
+    seed: { type: "string", default: "1" },
+    steps: { type: "string", default: "100" },
+    seeds: { type: "string", default: "1" },
+    minutes: { type: "string" },
+    contended: { type: "boolean", default: false },
+    replay: { type: "string" },
+    times: { type: "string", default: "1" },
+    shrinks: { type: "string", default: "40" },
+    out: { type: "string" },
+    failures: { type: "string" },
+    postgres: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function number(
+  name: "seed" | "steps" | "seeds" | "minutes" | "times" | "shrinks",
+  least: number,
+): number {
+  const value = Number(values[name]);
+  return Number.isInteger(value) && value >= least ? value : wrong(
+    `--${name} wants a whole number from ${least} on, not "${values[name]}"`,
+  );
+}
+
+if (values.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const common = {
+  shrinks: number("shrinks", 0),
+  failures: values.failures ?? await Deno.makeTempDir({ prefix: "chaos-" }),
+  postgres: values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES"),
+  say: console.log,
+};
+const report = values.replay === undefined
+  ? await campaign({
+    ...common,
+    seed: number("seed", 0),
+    steps: number("steps", 1),
+    contended: values.contended,
+    ...(values.minutes === undefined
+      ? { seeds: number("seeds", 1), minutes: Infinity }
+      : { seeds: Infinity, minutes: number("minutes", 1) }),
+  })
+  : await replay({
+    ...common,
+    history: await historyIn(values.replay),
+    times: number("times", 1),
+  });
+if (values.out !== undefined) {
+  await Deno.writeTextFile(values.out, JSON.stringify(report, null, 2) + "\n");
+}
+Deno.exit(report.failed.length === 0 ? 0 : 1);

@@ -1,0 +1,152 @@
+/** What breaks, and what admins do. */
+import type { AdminAct, FaultAct, TamperAct } from "./acts.ts";
+import { actOnLuma } from "./luma_acts.ts";
+import { databaseIsBack, until } from "./wait.ts";
+import { mark, type World } from "./world.ts";
+
+const DELAY_MS = 1_500;
+
+export async function fault(world: World, act: FaultAct): Promise<void> {
+  const { stack } = world;
+  if (act.do !== "trap") world.count(nameOf(act));
+  switch (act.do) {
+    case "trap":
+      return world.traps.arm(act);
+    case "webhooks":
+      return disturbWebhooks(world, act);
+    case "kill":
+      return await world.crash([act.name], "");
+    case "functions":
+      if (act.up) return stack.functions.start();
+      await world.crash(["luma-drain", "luma-pull", "luma-webhook"], "");
+      return await stack.functions.stop();
+    case "crash-database":
+      await stack.stopPostgres(act.signal);
+      for (const luma of act.meanwhile) await actOnLuma(world, luma, true);
+      await stack.startPostgres();
+      return await databaseIsBack(stack);
+    case "terminate":
+      // The sync's: the Data API's and pg_net's. The app's own connections are the app's.
+      await stack.admin`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where usename = 'authenticator' or application_name like 'pg_net%'`;
+      return;
+    case "wipe-net":
+      // What is being sent just now is gone anyway.
+      await stack.admin`
+        delete from net.http_request_queue where id in (select id from net.http_request_queue for update skip locked)`;
+      return;
+    case "cron":
+      await (act.on ? stack.cron.resume() : stack.cron.pause());
+      return;
+    case "time":
+      return await world.passTime();
+    case "recover":
+      return await recover(world);
+  }
+}
+
+/** Longer than a lease and a minute of pg_cron's. */
+const RECOVERY_S = 90;
+
+async function recover(world: World): Promise<void> {
+  const { functions, cron, sql } = world.stack;
+  functions.start();
+  await cron.resume();
+  const alive = performance.now() + RECOVERY_S * 1000;
+  await until(
+    "the jobs of dead drains were claimed again",
+    async () => {
+      if (world.crashes.waiting === 0 || performance.now() > alive) return true;
+      // A change may have been taken back, or its calendar may be paused.
+      const due = await sql`
+        select from luma.sync_outbox where version > done_version or lease is not null`;
+      return due.length === 0;
+    },
+    RECOVERY_S + 30,
+  );
+}
+
+function nameOf(act: Exclude<FaultAct, { do: "trap" }>): string {
+  switch (act.do) {
+    case "webhooks":
+      return `webhooks ${act.how}`;
+    case "kill":
+      return `kill ${act.name}`;
+    case "crash-database":
+      return `database ${act.signal}`;
+    case "functions":
+      return act.up ? "functions up again" : "functions down";
+    case "cron":
+      return act.on ? "cron on again" : "cron silent";
+    case "terminate":
+      return "backends terminated";
+    case "wipe-net":
+      return "pg_net queue wiped";
+    case "time":
+      return "time passes";
+    case "recover":
+      return "time to recover";
+  }
+}
+
+function disturbWebhooks(
+  { stack }: World,
+  { how, count }: Extract<FaultAct, { do: "webhooks" }>,
+): void {
+  const effect = {
+    drop: { drop: true },
+    duplicate: { duplicate: 2 },
+    delay: { delayMs: DELAY_MS },
+    reorder: { reorder: true },
+  }[how];
+  stack.simulator.faults.add({ on: "webhook", count, ...effect });
+}
+
+export async function administer(
+  { stack }: World,
+  act: AdminAct,
+): Promise<void> {
+  const { sql } = stack;
+  switch (act.do) {
+    case "pull":
+      await sql`select luma.pull_now()`;
+      return;
+    case "drain":
+      await sql`select luma.ring()`;
+      return;
+    case "retry":
+      await sql`select luma.retry()`;
+      return;
+    case "pause":
+      await sql`select luma.pause(${act.calendar})`;
+      return;
+    case "resume":
+      await sql`select luma.resume(${act.calendar})`;
+      return;
+    case "mode":
+      await sql`select luma.set_mode(${act.mode})`;
+  }
+}
+
+/** Does what the product must never do. A stranger that came before the row's own event would be taken for it. */
+export async function tamper(world: World, act: TamperAct): Promise<void> {
+  const { sql, simulator } = world.stack;
+  const event = await world.event(act.event);
+  if (event?.id === undefined) {
+    world.skipped++;
+    return;
+  }
+  const { id } = event;
+  await until("the row has its Luma event", async () => {
+    const linked = await sql`
+      select from public.canonical_events where id = ${id} and luma_event_id is not null`;
+    return linked.length > 0;
+  });
+  simulator.host.createEvent(simulator.calendars[0]!.id, {
+    name: "Again",
+    slug: `again-${mark(id)}`,
+    start_at: new Date(Date.now() + 86_400_000).toISOString(),
+    timezone: "Asia/Kolkata",
+  });
+}
