@@ -189,7 +189,7 @@ table luma.event_links -- One row for each event that is, or is about to be, on 
   row level security
   calendar text not null -- luma_key of its calendar. Fixed by the first create call: an event that moves stays on its calendar.
   create_lease uuid -- Lease under which a create call was first made possible. Not null and no luma_event_id: look the slug up before creating.
-  create_state jsonb -- luma.event_state() when that lease was taken: what the Luma event holds if that create took effect.
+  create_state jsonb -- luma.event_state() of the create call that create_lease may have made: what Luma was told, if it took effect.
   created_at timestamp with time zone not null default now()
   event_id uuid not null
   external_count integer not null default 0 -- Guests who are going and are nobody's RSVP here: part of canonical_events.current_rsvp_count.
@@ -1146,11 +1146,11 @@ CREATE OR REPLACE FUNCTION luma.allow_create(link luma.event_links, lease uuid, 
  LANGUAGE sql
  SET search_path TO ''
 AS $function$
-  -- From here on a create call may reach Luma at any moment, so it is written down before the call. What
-  -- an earlier lease may have created with another state is no longer known: then the state is null.
+  -- From here on a create call may reach Luma at any moment, so it is written down before the call. What an earlier
+  -- lease may have created stays: before the next create call Luma is asked for it (luma_create_again).
   update luma.event_links l
   set create_lease = coalesce(l.create_lease, allow_create.lease),
-      create_state = case when l.create_lease is null or l.create_state = state then state end
+      create_state = case when l.create_lease is null then state else l.create_state end
   where l.event_id = (link).event_id and l.luma_event_id is null;
 $function$
   -- Notes that the holder of this lease may create the Luma event.
@@ -2591,8 +2591,6 @@ CREATE OR REPLACE FUNCTION luma.event_job(o luma.sync_outbox)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO ''
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   event public.canonical_events;
@@ -2628,6 +2626,8 @@ begin
     'quiet', o.priority = 4,
     'maybe_created', link.create_lease is not null,
     'create_matches', link.create_state is not distinct from state,
+    'created_from', case when link.create_lease is not null and link.row_base is null and link.create_state is distinct from state
+      then link.create_state end,
     'cancel_on_luma', (select s.cancel_on_luma from luma.settings s) and event.submission_status = 'cancelled',
     'state', state,
     'changed', case when link.row_base is not null then to_jsonb(luma.changed_fields(state, link.row_base)) end,
@@ -5335,8 +5335,12 @@ CREATE OR REPLACE FUNCTION luma.record_push(o luma.sync_outbox, result jsonb)
 AS $function$
 declare
   pushed_event_id text := result ->> 'luma_event_id';
-  -- Hiding says nothing about the other fields.
-  agreed jsonb := case when (o.lease_state ->> 'shown')::boolean then o.lease_state else '{"shown": false}' end;
+  agreed jsonb := case
+    when (result ->> 'from_create')::boolean then (select l.create_state from luma.event_links l where l.event_id = o.entity_id)
+    when (o.lease_state ->> 'shown')::boolean then o.lease_state
+    -- Hiding says nothing about the other fields.
+    else '{"shown": false}'
+  end;
   -- What Luma does not have yet leaves the base, so that it counts as changed until it is agreed on.
   pending text[] := array(select jsonb_array_elements_text(result -> 'pending'));
   before jsonb := (select l.row_base from luma.event_links l where l.event_id = o.entity_id);
@@ -7372,6 +7376,23 @@ AS $function$
   where c.source_url = luma_cover_end.source_url
 $function$
   -- luma-drain: the upload's end: its address on Luma's CDN, or why it failed and whether that may pass by itself, or neither: the image is free for the next try at once.
+  granted: service_role execute
+
+CREATE OR REPLACE FUNCTION public.luma_create_again(lease uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with again as (
+    update luma.event_links l set create_lease = o.lease, create_state = o.lease_state
+    from luma.sync_outbox o
+    where o.lease = luma_create_again.lease and l.event_id = o.entity_id and l.luma_event_id is null
+    returning 1
+  )
+  select exists (select from again)
+$function$
+  -- luma-drain: Luma was asked and has no event under our slug, so from here on it may get one as the row is now. False when the lease is no longer held, or the event is known by now: stop.
   granted: service_role execute
 
 CREATE OR REPLACE FUNCTION public.luma_created(lease uuid, slug text, luma_event_id text)
