@@ -26,6 +26,10 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  if (Deno.args.length > 0) {
+    console.error(`Unknown argument "${Deno.args[0]}".\n\n${HELP}`);
+    return 2;
+  }
   const packages = await installedPackages(`${ROOT}/node_modules`);
   const problems = licenceProblems(packages, EXCEPTIONS);
   problems.forEach((problem) => console.error(problem));

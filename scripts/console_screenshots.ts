@@ -5,6 +5,10 @@ import { openConsole } from "./console/client_for_tests.ts";
 import { startScene } from "./console/scene_for_tests.ts";
 import type { Stack } from "./stack/mod.ts";
 
+const HELP = `deno task screenshots
+
+Takes docs/images/console-*.png anew, in a Chromium (CHROMIUM, else Debian's).`;
+
 const FOLDER = new URL("../docs/images/", import.meta.url);
 const WIDTH = 1280;
 const MOST_HEIGHT = 1200;
@@ -39,6 +43,10 @@ async function take(page: Page, name: string, last: string): Promise<void> {
   console.log(`docs/images/${name}`);
 }
 
+if (Deno.args.length > 0) {
+  console.log(HELP);
+  Deno.exit(Deno.args.includes("--help") ? 0 : 2);
+}
 await Deno.mkdir(FOLDER, { recursive: true });
 await using browser = await startBrowser();
 await using scene = await startScene();

@@ -16,6 +16,10 @@ Checks the Luma client and the Luma simulator against an OpenAPI document, for e
   deno task contract --spec https://public-api.luma.com/openapi.json`;
 
 async function main(args: string[]): Promise<number> {
+  if (args.includes("--help")) {
+    console.log(USAGE);
+    return 0;
+  }
   const spec = specIn(args);
   const document = await readDocument(spec);
   const simulator = await startSimulator();

@@ -96,10 +96,17 @@ async function run(
   statement: () => PromiseLike<unknown>,
   where: string,
 ): Promise<void> {
-  try {
-    await statement();
-  } catch (error) {
-    throw new Error(`${where}: ${(error as Error).message}`, { cause: error });
+  for (let tries = 0;; tries++) {
+    try {
+      await statement();
+      return;
+    } catch (error) {
+      // What says that the database is busy also says to run it again.
+      if ((error as { code?: string }).code === "55P03" && tries < 20) continue;
+      throw new Error(`${where}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
   }
 }
 

@@ -421,6 +421,7 @@ table luma.settings -- Settings of the sync: exactly one row. Change the mode wi
   constraint settings_retry_base_seconds_check CHECK ((retry_base_seconds > (0)::numeric))
   constraint settings_webhook_attempts_check CHECK ((webhook_attempts >= 1))
   constraint settings_webhook_days_check CHECK ((webhook_days >= 1))
+  CREATE TRIGGER keep_settings BEFORE DELETE OR TRUNCATE ON luma.settings FOR EACH STATEMENT EXECUTE FUNCTION luma.keep_settings()
   CREATE TRIGGER log_settings AFTER UPDATE ON luma.settings FOR EACH ROW EXECUTE FUNCTION luma.log_settings()
 
 table luma.sync_outbox -- Entities that differ, or may differ, from Luma. Written by triggers, drained by the Edge Function luma-drain.
@@ -594,7 +595,7 @@ view luma.backfill_progress -- One row: the last backfill, in events and RSVPs. 
 view luma.calendar_status -- Each calendar with a key: may it be called, and if not why; its calls of the last minute and those left; its last webhook and the last pull that read it whole.
  SELECT c.luma_key AS calendar,
     c.name,
-    luma.calendar_ready(c.luma_key) AS ready,
+    (luma.calendar_ready(c.luma_key) AND (s.problem IS NULL)) AS ready,
     s.problem,
     s.stopped_at,
     s.paused_until,
@@ -808,7 +809,9 @@ view luma.health -- One row: the queue (with luma.rechecks and the webhook deliv
            FROM (public.calendars c
              LEFT JOIN luma.calendar_state s ON ((s.luma_key = c.luma_key)))
           WHERE (c.luma_key IS NOT NULL)) AS calendars,
-    COALESCE(luma.drain_problem(), luma.pull_problem()) AS problem,
+    ( SELECT string_agg(c.message, '
+'::text ORDER BY c.kind, c.subject) AS string_agg
+           FROM luma.alert_causes c) AS problem,
     ( SELECT to_jsonb(b.*) AS to_jsonb
            FROM luma.backfill_progress b) AS backfill,
     ( SELECT count(*) AS count
@@ -3613,6 +3616,12 @@ declare
   base jsonb;
   link luma.event_links;
 begin
+  -- Luma tells of a new event twice at the same moment: whoever comes second finds the first one's link a moment later.
+  if not pg_try_advisory_xact_lock(hashtext('luma'), hashtext(luma_id))
+    or exists (select from luma.event_links l where l.luma_event_id = luma_id)
+  then
+    perform luma.busy(luma_id);
+  end if;
   select jsonb_object_agg(t.field, t.value) into base from luma.fields_told(news) t;
   select coalesce(jsonb_object_agg(c.key, c.value), '{}') into told
   from luma.fields_told(news) t cross join lateral jsonb_each(t.columns) c where c.value <> 'null';
@@ -3879,6 +3888,18 @@ CREATE OR REPLACE FUNCTION luma.is_unset(columns jsonb)
 RETURN (NOT (EXISTS (SELECT FROM jsonb_each_text(is_unset.columns) c(key, value) WHERE (COALESCE(TRIM(BOTH FROM c.value), ''::text) <> ALL (ARRAY[''::text, 'default'::text])))))
   -- True when none of these columns says anything.
 
+CREATE OR REPLACE FUNCTION luma.keep_settings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception 'luma.settings: its one row is what the sync runs by, and cannot be deleted'
+    using errcode = 'object_not_in_prerequisite_state', hint = 'Change it with update; luma.uninstall() removes everything.';
+end
+$function$
+  -- Trigger: refuses to delete the settings.
+
 CREATE OR REPLACE FUNCTION luma.keep_updated_at()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3937,10 +3958,10 @@ CREATE OR REPLACE FUNCTION luma.lags(since interval)
  SET search_path TO ''
 AS $function$
   select 'to Luma', a.entity, a.calendar, a.settled_at, (1000 * extract(epoch from a.settled_at - a.changed_at))::numeric
-  from luma.attempts a
+  from luma.attempts a cross join luma.settings s
   -- What was there before the mode was live has waited for that.
   where a.outcome = 'done' and a.settled_at > now() - lags.since
-    and a.changed_at >= coalesce((select s.live_since from luma.settings s), '-infinity')
+    and (a.changed_at >= coalesce(s.live_since, '-infinity') or a.settled_at < s.live_since)
   union all
   select 'from Luma', split_part(i.type, '.', 1), i.calendar, i.applied_at, (1000 * extract(epoch from i.applied_at - i.received_at))::numeric
   from luma.webhook_inbox i
@@ -4152,7 +4173,7 @@ declare
   );
 begin
   if changed is not null then
-    perform luma.log_admin('settings', changed);
+    perform luma.log_admin(case when changed ? 'mode' then 'set_mode' else 'settings' end, changed);
   end if;
   return null;
 end
@@ -5173,6 +5194,13 @@ end
 $function$
   -- Reads Luma now, all of it: every calendar, one of them (luma_key), or one event (id of its row, or Luma's evt-… id). Answers how many pulls were asked for; luma.pulls shows what becomes of them.
 
+CREATE OR REPLACE FUNCTION luma.pull_now(event uuid)
+ RETURNS integer
+ LANGUAGE sql
+ SET search_path TO ''
+RETURN luma.pull_now(NULL::text, (event)::text)
+  -- Reads one event now, with its guests: luma.pull_now(event => (select id from canonical_events where …)).
+
 CREATE OR REPLACE FUNCTION luma.pull_problem()
  RETURNS text
  LANGUAGE sql
@@ -5555,6 +5583,7 @@ CREATE OR REPLACE FUNCTION luma.remove_all(keep_columns boolean)
  LANGUAGE plpgsql
  SET search_path TO ''
  SET lock_timeout TO '500ms'
+ SET client_min_messages TO 'warning'
 AS $function$
 declare
   answer text;
@@ -6079,7 +6108,8 @@ begin
   update luma.alert_outbox b
   set sent_at = array(select t from unnest(b.sent_at) t where t > clock_timestamp() - interval '1 hour')
   where b.id returning * into box;
-  if box.message is null then
+  -- A greeting that did not arrive holds nothing up.
+  if box.message is null or box.alerts = '{}' and box.ends = '{}' and box.tries > 0 then
     if cardinality(box.sent_at) < (select s.alert_messages_per_hour from luma.settings s) then
       perform luma.compose_alerts();
     end if;
@@ -6100,7 +6130,7 @@ begin
   set request_id = net.http_post(url := address, body := luma.alert_body(address, box.message), timeout_milliseconds := 5000),
       tries = box.tries + 1,
       -- When it is looked for the answer, later and later.
-      due_at = clock_timestamp() + least(interval '30 seconds' * 2 ^ box.tries, interval '1 hour'),
+      due_at = clock_timestamp() + least(interval '30 seconds' * 2 ^ box.tries, interval '5 minutes'),
       problem = case when box.tries > 0 then format('The address of luma.set_alert_url() did not take the message, %s times. The last answer: %s', box.tries, coalesce(answer.said, 'none')) end
   where b.id;
 end
@@ -6152,8 +6182,8 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
   if set_mode.mode = before then
-    -- A change of the mode is noted with the setting.
-    perform luma.log_admin('set_mode', jsonb_build_object('mode', before));
+    -- A change of the mode is noted by its trigger.
+    perform luma.log_admin('set_mode', jsonb_build_object('mode', jsonb_build_array(before, before)));
   end if;
   if set_mode.mode = 'live' and before <> 'live' then
     -- What was written while nothing was sent is a backfill: nobody expects a mail about it any more. Only what is to

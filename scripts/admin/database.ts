@@ -44,7 +44,7 @@ export function databaseWords(
     code: unknown;
   };
   const missing = ["3F000", "42P01", "42883"].includes(String(code))
-    ? "Are the migrations applied (supabase db push)?"
+    ? "Are the migrations applied (deno task setup)?"
     : undefined;
   return { message, hint: hint ?? missing };
 }

@@ -5,14 +5,19 @@ export const envChecks: readonly Check[] = [
   {
     id: "env",
     needs: [],
-    look({ settings, problems }) {
+    async look({ settings, problems }) {
+      const { envFile } = settings;
       const all = settings.syncSecret === ""
         ? [...problems, "LUMA_SYNC_SECRET is not set."]
         : problems;
       if (all.length > 0) {
         return failure(
           all.join(" "),
-          `Mend ${settings.envFile}; deno task setup writes what it can make itself.`,
+          await Deno.stat(envFile).then(
+            () =>
+              `Mend ${envFile}; deno task setup writes what it can make itself.`,
+            () => `There is no ${envFile}: cp .env.example ${envFile}`,
+          ),
         );
       }
       const keys = settings.calendars.map(({ name }) => name).join(", ");

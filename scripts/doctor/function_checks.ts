@@ -1,6 +1,7 @@
 /** The Edge Functions: there, of this release, and told what the .env file says. */
 import { FUNCTIONS, secretsAmiss } from "../project/functions.ts";
 import { releaseOf } from "../project/release.ts";
+import { NPM_PACKAGE } from "../stack/supabase_cli.ts";
 import { type Check, failure, ok, warning } from "./check.ts";
 
 const SETUP = "deno task setup";
@@ -56,9 +57,12 @@ export const functionChecks: readonly Check[] = [
         const names = [...unknown];
         return warning(
           `only the functions have ${names.join(", ")}`,
-          `Add it to ${settings.envFile}, or: npx -y supabase secrets unset ${
-            names.join(" ")
-          }`,
+          // A webhook's secret is read from Luma.
+          names.every((name) => name.endsWith("_WEBHOOK_SECRET"))
+            ? SETUP
+            : `Add it to ${settings.envFile}, or, if nobody needs it any more: npx -y ${NPM_PACKAGE} secrets unset ${
+              names.join(" ")
+            }`,
         );
       }
       return ok(`${settings.secrets.size} settings are the same on both sides`);

@@ -1,5 +1,6 @@
 /** Which project is meant: a hosted one, by its reference, or the one that `supabase start` runs here. */
 import { Problem } from "../webhooks/problem.ts";
+import { NPM_PACKAGE } from "../stack/supabase_cli.ts";
 import { isHere, type ProjectSettings } from "./settings.ts";
 
 export type Target = { kind: "hosted"; ref: string } | { kind: "local" };
@@ -33,7 +34,7 @@ export async function findTarget(
   const ref = given ?? ofFunctions ?? await linkedRef(root);
   if (ref === undefined) {
     throw new Problem(
-      `LUMA_FUNCTIONS_URL does not tell which project it is. Add --project-ref <reference>, or run: npx -y supabase link`,
+      `LUMA_FUNCTIONS_URL does not tell which project it is. Add --project-ref <reference>, or run: npx -y ${NPM_PACKAGE} link`,
     );
   }
   const database = URL.parse(databaseUrl);
@@ -51,7 +52,8 @@ export async function findTarget(
   return { kind: "hosted", ref };
 }
 
-function refIn(hostname: string | undefined): string | undefined {
+/** The reference of the hosted project whose host this is. */
+export function refIn(hostname: string | undefined): string | undefined {
   return hostname?.match(
     /^(?:db\.)?([a-z]{20})\.(?:functions\.)?supabase\.(?:co|in)$/,
   )?.[1];

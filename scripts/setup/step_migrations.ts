@@ -12,7 +12,15 @@ export const migrationsStep: Step = {
     const { pending, count, obstacle } = await readMigrations(sql, world.root);
     if (pending.length === 0) return [];
     const what = `apply ${pending.length} of ${count} migrations`;
+    const missing = await missingTables(sql);
     return [
+      ...(missing.length > 0
+        ? [
+          `create tables of the app's, which this database does not have (is it the right one?): ${
+            missing.join(", ")
+          }`,
+        ]
+        : []),
       obstacle
         ? `${what} one by one, recorded in luma.migrations: ${obstacle}`
         : `${what} with supabase db push`,
@@ -27,6 +35,15 @@ export const migrationsStep: Step = {
 
   usesCli: () => true,
 };
+
+/** Those of the app's own tables that are not there: all of them in a fresh project, none in a live one. */
+async function missingTables(sql: Scene["sql"]): Promise<string[]> {
+  const tables = "users event_cultures calendars canonical_events event_rsvps"
+    .split(" ");
+  const rows = await sql`
+    select t from unnest(${tables}::text[]) t where to_regclass('public.' || t) is null`;
+  return rows.map(({ t }) => t);
+}
 
 async function push(scene: Scene): Promise<void> {
   const url = scene.settings.vars.SUPABASE_DB_URL?.trim() ?? "";

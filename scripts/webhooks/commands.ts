@@ -5,6 +5,7 @@ import {
 } from "../../supabase/functions/_shared/luma/client.ts";
 import { LumaError } from "../../supabase/functions/_shared/luma/errors.ts";
 import type { Webhook } from "../../supabase/functions/_shared/luma/types.ts";
+import { refIn } from "../project/target.ts";
 import { NPM_PACKAGE } from "../stack/supabase_cli.ts";
 import { readEnvFile } from "./env_file.ts";
 import { Problem } from "./problem.ts";
@@ -141,19 +142,22 @@ export function explained(
 
 /** Runs the CLI when that was asked for, else says how, if there is something to bring. */
 async function tellFunctions(
-  { setSecrets, runCli, out, err }: Task,
-  args: string[],
+  { settings, setSecrets, runCli, out, err }: Task,
+  command: string[],
   isChanged: boolean,
 ): Promise<boolean> {
-  const command = ["npx", "-y", NPM_PACKAGE, ...args].map(shellWord).join(" ");
+  const ref = refIn(URL.parse(settings.address)?.hostname);
+  // Else it is that of the folder's `supabase link`.
+  const args = ref === undefined ? command : [...command, "--project-ref", ref];
+  const line = ["npx", "-y", NPM_PACKAGE, ...args].map(shellWord).join(" ");
   if (!setSecrets) {
-    if (isChanged) out(`The functions do not know it yet. Run:\n  ${command}`);
+    if (isChanged) out(`The functions do not know it yet. Run:\n  ${line}`);
     return true;
   }
   // Also when nothing changed now: the last run may have ended before this.
   const { code } = await runCli(args);
   if (code === 0) out(`supabase ${args.slice(0, 2).join(" ")}: done.`);
-  else err(`supabase ended with ${code}. Run it again:\n  ${command}`);
+  else err(`supabase ended with ${code}. Run it again:\n  ${line}`);
   return code === 0;
 }
 

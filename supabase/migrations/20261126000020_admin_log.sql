@@ -39,7 +39,7 @@ declare
   );
 begin
   if changed is not null then
-    perform luma.log_admin('settings', changed);
+    perform luma.log_admin(case when changed ? 'mode' then 'set_mode' else 'settings' end, changed);
   end if;
   return null;
 end
@@ -48,5 +48,17 @@ comment on function luma.log_settings() is 'Trigger: notes which settings were c
 
 drop trigger if exists log_settings on luma.settings;
 create trigger log_settings after update on luma.settings for each row execute function luma.log_settings();
+
+create or replace function luma.keep_settings()
+returns trigger language plpgsql set search_path = '' as $$
+begin
+  raise exception 'luma.settings: its one row is what the sync runs by, and cannot be deleted'
+    using errcode = 'object_not_in_prerequisite_state', hint = 'Change it with update; luma.uninstall() removes everything.';
+end
+$$;
+comment on function luma.keep_settings() is 'Trigger: refuses to delete the settings.';
+
+drop trigger if exists keep_settings on luma.settings;
+create trigger keep_settings before delete or truncate on luma.settings for each statement execute function luma.keep_settings();
 
 select luma.restrict_access();

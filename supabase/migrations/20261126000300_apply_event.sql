@@ -11,6 +11,12 @@ declare
   base jsonb;
   link luma.event_links;
 begin
+  -- Luma tells of a new event twice at the same moment: whoever comes second finds the first one's link a moment later.
+  if not pg_try_advisory_xact_lock(hashtext('luma'), hashtext(luma_id))
+    or exists (select from luma.event_links l where l.luma_event_id = luma_id)
+  then
+    perform luma.busy(luma_id);
+  end if;
   select jsonb_object_agg(t.field, t.value) into base from luma.fields_told(news) t;
   select coalesce(jsonb_object_agg(c.key, c.value), '{}') into told
   from luma.fields_told(news) t cross join lateral jsonb_each(t.columns) c where c.value <> 'null';

@@ -10,8 +10,8 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
   if set_mode.mode = before then
-    -- A change of the mode is noted with the setting.
-    perform luma.log_admin('set_mode', jsonb_build_object('mode', before));
+    -- A change of the mode is noted by its trigger.
+    perform luma.log_admin('set_mode', jsonb_build_object('mode', jsonb_build_array(before, before)));
   end if;
   if set_mode.mode = 'live' and before <> 'live' then
     -- What was written while nothing was sent is a backfill: nobody expects a mail about it any more. Only what is to

@@ -93,6 +93,11 @@ begin
 end
 $$;
 
+create or replace function luma.pull_now(event uuid)
+returns integer language sql set search_path = ''
+return luma.pull_now(null, event::text);
+comment on function luma.pull_now(uuid) is 'Reads one event now, with its guests: luma.pull_now(event => (select id from canonical_events where …)).';
+
 create or replace function luma.clean_up_admin_log()
 returns void language sql set search_path = '' as $$
   delete from luma.admin_log l where l.at < now() - make_interval(days => (select s.admin_log_days from luma.settings s))

@@ -44,7 +44,7 @@ $$;
 comment on function luma.call_limit(text) is 'Calls that a calendar may make in any 60 seconds: the setting, or 20 below what Luma tells.';
 
 create or replace view luma.calendar_status as
-select c.luma_key as calendar, c.name, luma.calendar_ready(c.luma_key) as ready, s.problem, s.stopped_at, s.paused_until, s.paused_by,
+select c.luma_key as calendar, c.name, luma.calendar_ready(c.luma_key) and s.problem is null as ready, s.problem, s.stopped_at, s.paused_until, s.paused_by,
   p.calls as calls_last_minute, luma.permits_free(c.luma_key) as calls_left, luma.call_limit(c.luma_key) as calls_per_minute,
   luma.heard_from(c.luma_key) as last_webhook, luma.is_deaf(c.luma_key) as webhooks_missed,
   (

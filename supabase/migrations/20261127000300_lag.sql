@@ -4,10 +4,10 @@ create or replace function luma.lags(since interval)
 returns table (direction text, entity text, calendar text, settled_at timestamptz, ms numeric)
 language sql stable set search_path = '' as $$
   select 'to Luma', a.entity, a.calendar, a.settled_at, (1000 * extract(epoch from a.settled_at - a.changed_at))::numeric
-  from luma.attempts a
+  from luma.attempts a cross join luma.settings s
   -- What was there before the mode was live has waited for that.
   where a.outcome = 'done' and a.settled_at > now() - lags.since
-    and a.changed_at >= coalesce((select s.live_since from luma.settings s), '-infinity')
+    and (a.changed_at >= coalesce(s.live_since, '-infinity') or a.settled_at < s.live_since)
   union all
   select 'from Luma', split_part(i.type, '.', 1), i.calendar, i.applied_at, (1000 * extract(epoch from i.applied_at - i.received_at))::numeric
   from luma.webhook_inbox i

@@ -50,7 +50,8 @@ begin
   update luma.alert_outbox b
   set sent_at = array(select t from unnest(b.sent_at) t where t > clock_timestamp() - interval '1 hour')
   where b.id returning * into box;
-  if box.message is null then
+  -- A greeting that did not arrive holds nothing up.
+  if box.message is null or box.alerts = '{}' and box.ends = '{}' and box.tries > 0 then
     if cardinality(box.sent_at) < (select s.alert_messages_per_hour from luma.settings s) then
       perform luma.compose_alerts();
     end if;
@@ -71,7 +72,7 @@ begin
   set request_id = net.http_post(url := address, body := luma.alert_body(address, box.message), timeout_milliseconds := 5000),
       tries = box.tries + 1,
       -- When it is looked for the answer, later and later.
-      due_at = clock_timestamp() + least(interval '30 seconds' * 2 ^ box.tries, interval '1 hour'),
+      due_at = clock_timestamp() + least(interval '30 seconds' * 2 ^ box.tries, interval '5 minutes'),
       problem = case when box.tries > 0 then format('The address of luma.set_alert_url() did not take the message, %s times. The last answer: %s', box.tries, coalesce(answer.said, 'none')) end
   where b.id;
 end

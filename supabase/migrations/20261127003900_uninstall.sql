@@ -72,7 +72,7 @@ comment on function luma.forget_versions() is 'Takes this project''s files out o
 create or replace function luma.remove_all(keep_columns boolean)
 returns text language plpgsql
 -- Less than deadlock_timeout, so that it is never a write of the app's that fails.
-set search_path = '' set lock_timeout = '500ms' as $$
+set search_path = '' set lock_timeout = '500ms' set client_min_messages = 'warning' as $$
 declare
   answer text;
   statement text;

@@ -200,6 +200,25 @@ lumaTest(
 );
 
 lumaTest(
+  "of a new event Luma tells twice at the same moment: none of the two deliveries fails",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    for (let n = 0; n < 25; n++) {
+      hostEvent(stack, { name: `Event ${n}` });
+      await simulator.webhooksIdle();
+    }
+    const failed = await sql`
+      select type, error, attempts from luma.webhook_inbox where error is not null or attempts > 1`;
+    assertEquals([...failed], []);
+    await settle(stack);
+    const { count } = await one(
+      sql`select count(*)::int as count from public.canonical_events`,
+    );
+    assertEquals(count, 25);
+  },
+);
+
+lumaTest(
   "while the database is down Luma is asked to deliver again, and nothing is lost or doubled",
   async (stack) => {
     const { simulator } = stack;

@@ -33,7 +33,7 @@ export async function toFailure(
       if (works) return { ...failure, kind: "refused" };
     }
     failure.message = `${error.message}. Luma refused the key in ${keyName}: ` +
-      `set the right one with \`supabase secrets set\`, then run: select luma.resume('${calendar}');`;
+      `set the right one in .env, run \`deno task setup\` (or \`supabase secrets set\`), then: select luma.resume('${calendar}');`;
   }
   return failure;
 }
