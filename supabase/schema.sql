@@ -5373,8 +5373,8 @@ declare
   pending text[] := array(select jsonb_array_elements_text(result -> 'pending'));
   before jsonb := (select l.row_base from luma.event_links l where l.event_id = o.entity_id);
   told jsonb := coalesce(result -> 'sent', '{}') || case
-    -- As a tag; "Other" is none.
-    when 'culture' = any (luma.changed_fields(agreed, before)) then jsonb_build_object('culture', nullif(agreed ->> 'culture', 'default'))
+    -- As a tag; "Other" is none. A create call alone tells no tags.
+    when 'culture' = any (luma.changed_fields(agreed, before)) and 'culture' <> all (pending) then jsonb_build_object('culture', nullif(agreed ->> 'culture', 'default'))
     else '{}'
   end;
 begin
