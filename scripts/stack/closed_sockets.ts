@@ -10,3 +10,10 @@ globalThis.addEventListener("error", (event) => {
     event.preventDefault();
   }
 });
+
+// A connection that is being made while Postgres is killed is reset. postgres.js tells the query that wanted it, or tries
+// again for a listener, and rejects a promise that nobody holds as well.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  const { code, syscall } = event.reason ?? {};
+  if (code === "ECONNRESET" && syscall === "connect") event.preventDefault();
+});
