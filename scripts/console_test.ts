@@ -122,7 +122,7 @@ Deno.test("every page shows what the database holds, and no secret and no addres
   );
   assertMatch(
     await show("/log"),
-    /pause calendar: zo_events .*settings mode: off → live/,
+    /pause calendar: zo_events .*set mode mode: off → live/,
   );
 
   const secrets =

@@ -34,7 +34,7 @@ stackTest(
       /The mode is live/,
     );
     assertEquals(await mode(), "live");
-    await logged("settings");
+    await logged("set_mode");
 
     assertMatch(await act("pause", { calendar: "blr" }), /blr is paused/);
     const [paused] =
