@@ -3921,13 +3921,16 @@ begin
   if luma.mode() = 'off' then
     return;
   end if;
-  -- The lock first, then the look: see the head of this file. Above read committed the look could be
-  -- older than the lock, so such a transaction always rings.
-  if luma.try_lock_bell(exclusive => false)
-    and current_setting('transaction_isolation') = 'read committed'
-    and luma.drain_expected()
-  then
-    return;
+  -- The lock first, then the look: see 20261122001500_drain_runs.sql. Above read committed the look could be older than
+  -- the lock, so such a transaction always rings.
+  if luma.try_lock_bell(exclusive => false) and current_setting('transaction_isolation') = 'read committed' then
+    if luma.drain_expected() then
+      return;
+    end if;
+    perform from luma.bell b for update skip locked;
+    if not found or luma.drain_expected() then
+      return;
+    end if;
   end if;
   perform luma.ring();
 end
