@@ -46,6 +46,8 @@ export async function startPgNet(
   const sql = connect(adminUrl, {
     max: 1,
     connection: { application_name: "pg_net 0.20.4 worker" },
+    // Postgres was away. postgres.js listens again once, and that may fail: then nobody would ring here any more.
+    onclose: () => lookAgain(),
   });
   const stopping = new AbortController();
   let isPaused = false;
@@ -54,6 +56,10 @@ export async function startPgNet(
   const wakeUp = () => {
     isAwake = true;
     wake();
+  };
+  let looking: ReturnType<typeof setInterval> | undefined;
+  const lookAgain = () => {
+    if (!stopping.signal.aborted) looking ??= setInterval(wakeUp, 1_000);
   };
 
   const run = async () => {
@@ -89,6 +95,7 @@ export async function startPgNet(
     },
     stop: async () => {
       stopping.abort();
+      clearInterval(looking);
       wake();
       await running;
       await sql.end({ timeout: 1 });
