@@ -51,6 +51,10 @@ hostedTest(
       ...["--version", "secrets list", "db push", "secrets set"],
       ...["functions deploy", "secrets set", "secrets set"],
     ]);
+    assertStringIncludes(
+      first.said,
+      "create tables of the app's, which this database does not have (is it the right one?): users, event_cultures, calendars, canonical_events, event_rsvps",
+    );
     assertMatch(first.said, /✓ env\n✓ migrations\n✓ vault\n.*\n✓ functions\n/);
     assertStringIncludes(first.said, "select luma.set_mode('live');");
     assertEquals(await modeOf(stack), "dry_run");

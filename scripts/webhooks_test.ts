@@ -299,6 +299,18 @@ Deno.test("--set-secrets runs the CLI, also when nothing changed, and its failur
     });
     assertEquals(failed.status, 1);
     assertStringIncludes(failed.said, "supabase ended with 7. Run it again:");
+    // A hosted project is named: nothing needs to be linked.
+    const hosted = await scene.run(["register", "--set-secrets"], {
+      vars: {
+        LUMA_FUNCTIONS_URL:
+          "https://abcdefghijklmnopqrst.supabase.co/functions/v1",
+      },
+    });
+    assertEquals(hosted.cli, [[
+      ...set,
+      "--project-ref",
+      "abcdefghijklmnopqrst",
+    ]]);
     const { cli } = await scene.run(["delete", "--set-secrets"]);
     assertEquals(cli, [[
       "secrets",

@@ -85,6 +85,11 @@ const WRONG: [string, string, string][] = [
     "there is no event 'nonsense' on Luma",
     "luma.event_status",
   ],
+  [
+    "luma.pull_now(event => '00000000-0000-0000-0000-000000000000'::uuid)",
+    "there is no event '00000000-0000-0000-0000-000000000000' on Luma",
+    "luma.event_status",
+  ],
   ["luma.set_mode('on')", "off, dry_run or live, not 'on'", ""],
   ["luma.set_mode(null)", "off, dry_run or live, not null", ""],
   [
@@ -116,6 +121,13 @@ stackTest(
         message,
       ) as Error & { hint?: string };
       assert((error.hint ?? "").includes(hint), `${call}: ${error.hint}`);
+    }
+    for (const statement of ["delete from", "truncate"]) {
+      await assertRejects(
+        () => sql.unsafe(`${statement} luma.settings`).execute(),
+        Error,
+        "cannot be deleted",
+      );
     }
     await sql`select luma.set_mode('off')`;
     await assertRejects(

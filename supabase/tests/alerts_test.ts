@@ -200,6 +200,21 @@ stackTest(
 );
 
 stackTest(
+  "a greeting that has not arrived holds no alert up",
+  (stack) =>
+    withAddress(async (address) => {
+      const { sql } = stack;
+      address.status = 500;
+      await sql`select luma.set_alert_url(${address.url})`;
+      await until("it was refused", () => address.messages.length === 1);
+      address.status = 200;
+      await stop(stack);
+      assertEquals(await toldBy(stack, address), [STOPPED]);
+    }),
+  NET_ONLY,
+);
+
+stackTest(
   "however much happens, there are no more messages than the setting says, and the next one has the rest",
   (stack) =>
     withAddress(async (address) => {
@@ -260,6 +275,9 @@ for (const [alert, cause] of Object.entries(CAUSES)) {
     assertEquals((await causes()).length, 0);
     await cause(stack);
     assertEquals((await causes()).map(({ cause }) => cause), [alert]);
+    const { problem, said } = await one(sql`
+      select h.problem, (select c.message from luma.alert_causes c) as said from luma.health h`);
+    assertEquals(problem, said);
     await sql`select luma.watch()`;
     const raised = await one(sql`select state, told_at from luma.alerts`);
     assertEquals({ ...raised }, { state: "open", told_at: null });

@@ -82,6 +82,12 @@ stackTest(
       // 280 over all calendars.
       [true, 30, 180, 70],
     );
+    // A key that is missing stops no calendar, and lets nobody call it.
+    await sql`select luma.note_problem('zo_events', 'no key', false)`;
+    const { ready } = await one(
+      sql`select ready from luma.calendar_status where calendar = 'zo_events'`,
+    );
+    assertEquals(ready, false);
     await sql`update luma.calendar_state set rate_limit = 100 where luma_key = 'blr'`;
     await sql`insert into luma.calendar_state (luma_key, rate_limit) values ('blr', 100) on conflict do nothing`;
     await sql`select luma.note_problem('blr', 'no', true)`;
@@ -145,6 +151,11 @@ lumaTest(
       sql`select max(max_ms)::float8 as max from luma.lag`,
     );
     assert(max < 60_000, String(max));
+    // And what was measured before stays.
+    const { changes } = await one(
+      sql`select changes::int from luma.lag where direction = 'to Luma' and entity = 'rsvp'`,
+    );
+    assertEquals(changes, 20);
   },
 );
 
