@@ -3,6 +3,7 @@
  * again, and one pull makes the two equal: nothing doubled, nothing lost, every overwritten value explained.
  */
 import { assert, assertEquals } from "@std/assert";
+import { guestStatus } from "../../scripts/chaos/values.ts";
 import { seededRandom } from "../../scripts/luma-simulator/ids.ts";
 import { manyCalls } from "./linked_events.ts";
 import { hostEvent, lumaTest, settle } from "./luma_side.ts";
@@ -26,19 +27,6 @@ const FIELDS = [["name", "title"], ["description_md", "description"], [
   "meeting_url",
   "meeting_url",
 ]] as const;
-
-/** What the app's words are on Luma. */
-const GUEST_STATUS: Record<string, string> = {
-  going: "approved",
-  approved: "approved",
-  pending: "pending_approval",
-  interested: "pending_approval",
-  waitlist: "waitlist",
-};
-
-function guestStatus(status: string): string {
-  return GUEST_STATUS[status] ?? "declined";
-}
 
 /** Who wrote what last, since both sides were last known to agree. */
 interface Written {
