@@ -193,6 +193,7 @@ table luma.event_links -- One row for each event that is, or is about to be, on 
   created_at timestamp with time zone not null default now()
   event_id uuid not null
   external_count integer not null default 0 -- Guests who are going and are nobody's RSVP here: part of canonical_events.current_rsvp_count.
+  former jsonb not null default '{}'::jsonb -- By field, newest first: what luma_base or maybe_told held before, as luma.trace_of(). A late webhook that repeats one of them tells nothing new.
   guests_due_at timestamp with time zone -- Guests are added to the event again from then on, so that a burst of RSVPs is a few calls. What fills a whole call does not wait once it is due.
   heard_at timestamp with time zone -- When the last webhook about this event came.
   is_adopting boolean not null default false -- The row was there before it was linked: its RSVPs wait until the guests that Luma has were read, so that none is overwritten unseen.
@@ -200,14 +201,17 @@ table luma.event_links -- One row for each event that is, or is about to be, on 
   look_tags boolean not null default false -- So do its tags, which only a list tells.
   luma_base jsonb -- What Luma was last told or seen to hold, by Luma's field names: "changed there" is measured against this, never against our row, because Luma normalises.
   luma_event_id text
+  maybe_sent jsonb not null default '[]'::jsonb -- Columns that attempts may have sent of which nobody heard more, newest first: what a webhook repeats of them is ours.
   maybe_state jsonb -- luma.event_state() of the row at that call.
   maybe_told jsonb -- What an update call told whose answer was lost, in the form of luma_base: should it be heard from Luma, it was ours.
+  ours text[] not null default '{}'::text[] -- Fields of luma_base whose value came from here, also after Luma has shown it.
   pulled_at timestamp with time zone -- When a pull last found something that no webhook had told.
   row_base jsonb -- luma.event_state() of our row when both sides last agreed: "changed here" is measured against this.
   slug text not null -- Address on Luma, https://luma.com/<slug>. Chosen before the first create call, so that after a crash or a lost answer the event is found by it instead of being created twice.
   synced_at timestamp with time zone
   tags_heard boolean not null default false -- Luma has told the event's tags: the first time it may have been before ours was put on.
   told_at timestamp with time zone -- When Luma was last told something of this event.
+  unheard jsonb not null default '{}'::jsonb -- By field: values that a late webhook has told and nothing else has. Whether ours has overwritten them, the next reading shows.
   unseen text[] not null default '{}'::text[] -- Fields of luma_base that Luma was told, and that no answer or webhook has shown since: Luma may render them in a form of its own.
   url text -- The event's page as Luma tells it; null: https://luma.com/<slug>.
   warning text -- What of the row could not be shown on Luma as it is, for an admin.
@@ -215,6 +219,7 @@ table luma.event_links -- One row for each event that is, or is about to be, on 
   constraint event_links_pkey PRIMARY KEY (event_id)
   constraint event_links_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9-]{1,48}[a-z0-9]$'::text))
   constraint event_links_slug_key UNIQUE (slug)
+  CREATE TRIGGER event_links_former BEFORE UPDATE OF luma_base, maybe_told ON luma.event_links FOR EACH ROW WHEN (((old.luma_base IS DISTINCT FROM new.luma_base) OR (old.maybe_told IS DISTINCT FROM new.maybe_told))) EXECUTE FUNCTION luma.keep_former()
 
 table luma.forget_key -- One row: what luma.forgotten is hashed with.
   row level security
@@ -245,6 +250,7 @@ table luma.guests -- One row for each guest that Luma has, or may have. Neither 
   email text not null -- luma.usable_email() of the user when Luma was first told. Stays when the user's address changes, or there would be a second guest.
   event_id uuid not null
   forgotten boolean not null default false -- A forgotten person who is still on Luma's list: kept without address, name and number, because the place is taken.
+  former text -- What luma_base was before: a webhook that says it comes late, or says nothing new.
   heard_at timestamp with time zone -- When the last webhook about this guest came.
   id uuid not null default gen_random_uuid() -- For the outbox.
   in_doubt boolean not null default false -- A call was made whose effect is not known. The next attempt looks the guest up first.
@@ -254,9 +260,11 @@ table luma.guests -- One row for each guest that Luma has, or may have. Neither 
   luma_base text -- The status that Luma was last told or seen to hold: "changed there" is measured against this.
   luma_guest_id text -- Luma's id of the guest (gst-…). Adding guests answers no ids, so it may be unknown.
   news jsonb -- What Luma last told of the guest beside the status: {name, phone, registered_at, checked_in_at, rsvp_type, tickets}.
+  ours boolean not null default false -- luma_base is what Luma was told, also after Luma has shown it.
   pulled_at timestamp with time zone -- When a pull last found something that no webhook had told.
   row_base text -- What our RSVPs said when both sides last agreed, in Luma's words: "changed here" is measured against this.
   synced_at timestamp with time zone
+  unheard text -- A status that a late webhook has told and nothing else has. Whether ours has overwritten it, the next reading shows.
   unseen boolean not null default false -- luma_base is what Luma was told, and nothing has shown it since.
   constraint guests_check CHECK (((NOT in_doubt) OR (row_base IS NULL)))
   constraint guests_pkey PRIMARY KEY (event_id, email)
@@ -1344,8 +1352,12 @@ begin
     luma.may_be_late(link.heard_at) or (differing && link.unseen and luma.may_be_late(link.told_at))
   ) then
     update luma.event_links l set heard_at = clock_timestamp() where l.event_id = event.id;
+    perform luma.remember_unheard(event, link, news, differing);
     perform luma.request_look(event.id, tags => 'culture' = any (differing));
     return 'to be read';
+  end if;
+  if source <> 'webhook' then
+    perform luma.note_overwritten(event, link, news);
   end if;
   return luma.merge_event(event, link, news, source);
 end
@@ -1396,12 +1408,18 @@ begin
     then
       -- Another webhook said otherwise, or Luma was told otherwise and has not shown it yet: which of the two is older?
       update luma.guests g
-      set heard_at = clock_timestamp(), look = true, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
+      set heard_at = clock_timestamp(), look = true,
+          -- Unless it is what Luma said before ours: then it comes late, or says nothing.
+          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
           luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
       where g.id = guest.id;
       perform luma.enqueue('guest', guest.id, 4, of_event_id);
       return 'to be read';
     end if;
+  end if;
+  if is_read and guest.ours and guest.luma_base = told and guest.unheard <> told then
+    perform luma.note_conflict('rsvp', r.id, of_event_id, 'status', to_jsonb(r.status), to_jsonb(guest.unheard), 'app')
+    from luma.linked_rsvps(guest) r;
   end if;
   was_counted := luma.is_counted(before);
   if guest.email <> address then
@@ -1409,7 +1427,9 @@ begin
   end if;
   update luma.guests g
   set luma_guest_id = coalesce(apply_guest.news ->> 'luma_guest_id', g.luma_guest_id), luma_base = told, news = details, unseen = false,
-      heard_at = case when is_read then g.heard_at else clock_timestamp() end, look = g.look and not is_read
+      heard_at = case when is_read then g.heard_at else clock_timestamp() end, look = g.look and not is_read,
+      former = case when g.luma_base = told then g.former else g.luma_base end, ours = g.ours and g.luma_base = told,
+      unheard = case when not is_read then g.unheard end
   where g.id = guest.id returning g.* into guest;
   outcome := luma.place_guest(guest, before, sent_at);
   perform luma.count_guest(guest, was_counted);
@@ -2237,9 +2257,16 @@ AS $function$
   -- What was being sent may have arrived. If the row goes back to what was agreed on before, that has to count
   -- as a change, so it leaves the base; visibility with it if the push may have closed the event for a while.
   update luma.event_links l
-  set row_base = l.row_base - luma.changed_fields((o).lease_state, l.row_base) - case
-    when luma.changed_fields((o).lease_state, l.row_base) && '{shown,is_ticketed,category,ticket_price,ticket_currency}'
-    then '{visibility}'::text[] else '{}' end
+  set row_base = l.row_base - c.fields - case
+        when c.fields && '{shown,is_ticketed,category,ticket_price,ticket_currency}' then '{visibility}'::text[] else '{}' end,
+      maybe_sent = jsonb_path_query_array(
+        (select jsonb_agg(jsonb_object_agg) from (
+          select jsonb_object_agg(s.key, s.value) from jsonb_each((o).lease_state) s where s.key = any (c.fields)
+        ) sent) || l.maybe_sent, '$[0 to 4]'
+      )
+  from (
+    select luma.changed_fields((o).lease_state, k.row_base) as fields from luma.event_links k where k.event_id = (o).entity_id
+  ) c
   where (o).entity = 'event' and l.event_id = (o).entity_id and l.row_base is not null and (o).lease_state is not null;
   update luma.guests g
   set in_doubt = true, row_base = null, lease = null
@@ -3188,7 +3215,7 @@ declare
 begin
   -- Else `supabase db push` would take what it applied for being there. Not there where psql was used.
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27)00[0-9]{4}$';
+    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27|28)00[0-9]{4}$';
     get diagnostics forgotten = row_count;
   end if;
   return forgotten;
@@ -3887,6 +3914,52 @@ CREATE OR REPLACE FUNCTION luma.is_unset(columns jsonb)
  SET search_path TO ''
 RETURN (NOT (EXISTS (SELECT FROM jsonb_each_text(is_unset.columns) c(key, value) WHERE (COALESCE(TRIM(BOTH FROM c.value), ''::text) <> ALL (ARRAY[''::text, 'default'::text])))))
   -- True when none of these columns says anything.
+
+CREATE OR REPLACE FUNCTION luma.keep_former()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  -- Of so many values before: more than can change in the time that a webhook is late, unless somebody saves all day.
+  kept constant integer := 20;
+  f record;
+begin
+  if new.luma_base is null then
+    new.former := '{}';
+    new.ours := '{}';
+    new.maybe_sent := '[]';
+    new.unheard := '{}';
+    return new;
+  end if;
+  for f in
+    select b.key as field, b.value from jsonb_each(old.luma_base) b where b.value is distinct from new.luma_base -> b.key
+    union all
+    select m.key, m.value from jsonb_each(old.maybe_told) m where m.value is distinct from new.maybe_told -> m.key
+  loop
+    new.former := new.former || jsonb_build_object(f.field, (
+      select jsonb_agg(t.value order by t.place) from (
+        select luma.trace_of(f.field, f.value) as value, 0 as place
+        union all
+        select e.value, e.ordinality from jsonb_array_elements(new.former -> f.field) with ordinality e
+        where e.ordinality < kept
+      ) t
+    ));
+  end loop;
+  new.ours := array(
+    select k from jsonb_object_keys(new.luma_base) k
+    where k = any (new.unseen) or case
+      when new.luma_base -> k is not distinct from old.luma_base -> k then k = any (old.ours)
+      -- Luma's form of ours, or ours of a call that was never answered.
+      else k = any (old.ours) and luma.is_same(k, old.luma_base -> k, new.luma_base -> k)
+        or coalesce(luma.is_same(k, old.maybe_told -> k, new.luma_base -> k), false)
+    end
+  );
+  return new;
+end
+$function$
+  -- Keeps what is replaced in luma_base, and whose word is there now.
 
 CREATE OR REPLACE FUNCTION luma.keep_settings()
  RETURNS trigger
@@ -4763,6 +4836,40 @@ end
 $function$
   -- Keeps, and answers, one message for each calendar that has due jobs but no key.
 
+CREATE OR REPLACE FUNCTION luma.note_overwritten(event public.canonical_events, link luma.event_links, news jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  f record;
+begin
+  if link.unheard = '{}' then
+    return;
+  end if;
+  for f in
+    select t.field, t.columns, lost.value from luma.fields_told(news) t
+    cross join lateral jsonb_array_elements(link.unheard -> t.field) lost
+    -- What Luma shows is ours. Where a host said something else again, that is the host's last word.
+    where (
+        -- What was told longer ago than a webhook can be late has overwritten nothing that comes now.
+        t.field = any (link.ours) and luma.may_be_late(link.told_at)
+        or coalesce(luma.is_same(t.field, link.maybe_told -> t.field, t.value), false)
+      )
+      and not luma.differs_there(link, news, t.field, t.value) and not luma.is_same(t.field, lost.value, t.value)
+  loop
+    perform luma.note_conflict(
+      'event', event.id, event.id, f.field,
+      (select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(luma.event_state(event)) s where f.columns ? s.key),
+      f.value, 'app'
+    );
+  end loop;
+  update luma.event_links l set unheard = l.unheard - array(select t.field from luma.fields_told(news) t)
+  where l.event_id = event.id;
+end
+$function$
+  -- A reading is there: what webhooks have told that ours has overwritten goes to luma.conflicts. The app's value stays on both sides, of events from Luma too: Luma tells no time of an edit, so nobody can know which of the two was later.
+
 CREATE OR REPLACE FUNCTION luma.note_problem(calendar text, what text, stop boolean)
  RETURNS void
  LANGUAGE sql
@@ -5581,6 +5688,23 @@ BEGIN ATOMIC
 END
   -- Writes down which guests a batch is about, and under which leases.
 
+CREATE OR REPLACE FUNCTION luma.remember_unheard(event public.canonical_events, link luma.event_links, news jsonb, differing text[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+AS $function$
+  update luma.event_links l
+  set unheard = l.unheard || (
+    select coalesce(jsonb_object_agg(t.field, coalesce(l.unheard -> t.field, '[]') || jsonb_build_array(t.value)), '{}')
+    from luma.fields_told(news) t
+    where t.field = any (differing) and not luma.was_known(event, link, t.field, t.value, t.columns)
+      and not coalesce(l.unheard -> t.field @> jsonb_build_array(t.value), false)
+      and coalesce(jsonb_array_length(l.unheard -> t.field), 0) < 20
+  )
+  where l.event_id = (link).event_id
+$function$
+  -- Remembers what a webhook tells of these fields while it has to be seen whether it still holds.
+
 CREATE OR REPLACE FUNCTION luma.remove_all(keep_columns boolean)
  RETURNS text
  LANGUAGE plpgsql
@@ -6287,6 +6411,7 @@ CREATE OR REPLACE FUNCTION luma.settle_guest(o luma.sync_outbox, result jsonb)
 AS $function$
 declare
   outcome text := result ->> 'outcome';
+  is_gone boolean;
   moved boolean := coalesce((o.lease_state ->> 'moved')::boolean, false);
 begin
   if outcome = 'dry_run' then
@@ -6294,17 +6419,25 @@ begin
   elsif outcome = 'done' then
     update luma.guests g
     set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
-        synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
+        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true, synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
     where g.lease = o.lease;
     perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
   elsif outcome = 'read' then
     perform luma.settle_look(o, result);
   elsif outcome = 'failed' then
+    is_gone := not exists (select from luma.guests g where g.lease = o.lease);
     if coalesce((result ->> 'maybe_applied')::boolean, true) then
       perform luma.doubt(o);
     end if;
     update luma.guests g set lease = null where g.lease = o.lease;
-    perform luma.settle_failure(o, result -> 'failure' || jsonb_build_object('calls', result -> 'calls'));
+    if is_gone then
+      -- Its event was cancelled on Luma while the call was under way, and no failure of the RSVP's: whether anything is
+      -- left to do, and where, the next claim sees.
+      perform luma.log_attempt(o, 'retry', result #>> '{failure,message}', result -> 'calls');
+      perform luma.put_back(o, clock_timestamp() + luma.retry_delay(o.attempts), true, result #>> '{failure,message}');
+    else
+      perform luma.settle_failure(o, result -> 'failure' || jsonb_build_object('calls', result -> 'calls'));
+    end if;
   else
     -- released: no call that changes anything was made.
     update luma.guests g set lease = null where g.lease = o.lease;
@@ -6804,6 +6937,14 @@ end
 $function$
   -- The run with the result of its last step.
 
+CREATE OR REPLACE FUNCTION luma.trace_of(field text, value jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+RETURN CASE WHEN (field = 'description_md'::text) THEN COALESCE(to_jsonb(md5(luma.loosely(value))), 'null'::jsonb) ELSE value END
+  -- What of a field's value is kept to know it again.
+
 CREATE OR REPLACE FUNCTION luma.traffic(since interval DEFAULT '03:00:00'::interval, bucket interval DEFAULT '00:01:00'::interval)
  RETURNS TABLE(bucket_at timestamp with time zone, calendar text, calls bigint, failed bigint, rate_limited bigint, p50_ms numeric, p99_ms numeric)
  LANGUAGE sql
@@ -7080,6 +7221,26 @@ AS $function$
     )
 $function$
   -- True when something of a guest is being sent, was sent, or was heard of since then.
+
+CREATE OR REPLACE FUNCTION luma.was_known(event public.canonical_events, link luma.event_links, field text, value jsonb, columns jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select from jsonb_array_elements((link).former -> field) f
+    where luma.is_same(field, f.value, luma.trace_of(field, was_known.value))
+  ) or exists (
+    select from jsonb_array_elements((link).maybe_sent) sent
+    where sent.value ?| array(select jsonb_object_keys(columns))
+      and luma.is_same_here(jsonb_populate_record(event, sent.value), field, was_known.value, columns)
+  )
+  -- What is paid for is closed until it has its ticket.
+  or field = 'visibility' and was_known.value = '"private"'
+    and (coalesce((event).is_ticketed, false) or (event).category is not distinct from 'ticketed')
+$function$
+  -- True when a field held this before, by our word or by Luma's, or may have.
 
 CREATE OR REPLACE FUNCTION luma.was_sent_since(entity text, entity_id uuid, at timestamp with time zone)
  RETURNS boolean

@@ -19,6 +19,7 @@ import {
   drain,
   drainInCall,
   guestList,
+  insertEvent,
   insertUsers,
   one,
   rsvp,
@@ -55,6 +56,45 @@ async function assertBoth(
 }
 
 const SECOND = 1000;
+
+for (const [when, ourOwn] of [["before", 1], ["after", 0]] as const) {
+  lumaTest(
+    `a guest whose status the app's has overwritten on Luma is in luma.conflicts, told ${when} our own`,
+    async (stack) => {
+      const { simulator } = stack;
+      const event = await agreed(stack, false);
+      const theirs = await intercepted(
+        stack,
+        () =>
+          simulator.host.setGuestStatus(
+            event.lumaId,
+            "u1@example.com",
+            "waitlist",
+          ),
+      );
+      const ours = await intercepted(stack, async () => {
+        await rsvp(stack, event.id, "u1", "not_going");
+        await drain(stack);
+      });
+      assertEquals([theirs.length, ours.length], [1, 1]);
+      for (
+        const delivery of ourOwn ? [...theirs, ...ours] : [...ours, ...theirs]
+      ) {
+        await deliverAt(stack, delivery, new Date());
+      }
+      await settle(stack);
+      await assertBoth(stack, event, "not_going", "declined");
+      assertEquals(await notedConflicts(stack), [{
+        entity: "rsvp",
+        field: "status",
+        app_value: "not_going",
+        luma_value: "waitlist",
+        winner: "app",
+      }]);
+      await assertAtRest(stack);
+    },
+  );
+}
 
 for (const lately of [false, true]) {
   const heard = lately ? "who was heard of lately" : "of whom all was quiet";
@@ -310,5 +350,37 @@ lumaTest(
     });
     assert(!in_doubt, "the echoes have cleared the doubt");
     await assertAtRest(stack);
+  },
+);
+
+lumaTest(
+  "an RSVP that is being sent while its event is cancelled on Luma is no failure, and follows the event when it is approved again",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await insertUsers(stack, 2);
+    const id = await insertEvent(stack);
+    await settle(stack);
+    await rsvp(stack, id, "u1", "going");
+    const { drained, release } = await drainInCall(stack, ADD);
+    simulator.host.cancelEvent(simulator.events()[0]!.id);
+    await simulator.webhooksIdle();
+    await drain(stack);
+    const link = () =>
+      one(
+        sql`select luma_event_id from luma.event_links where event_id = ${id}`,
+      );
+    assertEquals(await link(), { luma_event_id: null });
+    release();
+    await drained;
+    await settle(stack);
+    assertEquals(
+      [...await sql`select entity, error from luma.dead_letters`],
+      [],
+    );
+
+    await sql`update public.canonical_events set submission_status = 'approved' where id = ${id}`;
+    await settle(stack);
+    const { luma_event_id } = await link();
+    assertEquals(guestList(stack, luma_event_id), { u1: "approved" });
   },
 );

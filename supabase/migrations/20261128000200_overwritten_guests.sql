@@ -1,0 +1,112 @@
+-- A host's change of a guest's status that is told when the app's is on Luma already: the guest is read, and shows the
+-- app's alone. What was told is remembered until then, for luma.conflicts.
+
+alter table luma.guests
+  add column if not exists former text,
+  add column if not exists ours boolean not null default false,
+  add column if not exists unheard text;
+comment on column luma.guests.former is 'What luma_base was before: a webhook that says it comes late, or says nothing new.';
+comment on column luma.guests.ours is 'luma_base is what Luma was told, also after Luma has shown it.';
+comment on column luma.guests.unheard is
+  'A status that a late webhook has told and nothing else has. Whether ours has overwritten it, the next reading shows.';
+
+create or replace function luma.apply_guest(of_event_id uuid, news jsonb, sent_at timestamptz, is_read boolean)
+returns text language plpgsql set search_path = '' set lock_timeout = '20ms' as $$
+declare
+  told text := apply_guest.news ->> 'status';
+  details jsonb := apply_guest.news - '{luma_event_id,luma_guest_id,email,status}'::text[];
+  address text := luma.guest_address(apply_guest.news);
+  guest luma.guests;
+  before luma.guests;
+  was_counted boolean;
+  outcome text;
+begin
+  -- Most webhooks repeat what is known: that costs the app's rows nothing.
+  update luma.guests g set heard_at = clock_timestamp()
+  where g.event_id = of_event_id and g.luma_guest_id = apply_guest.news ->> 'luma_guest_id' and g.email = address
+    and g.luma_base = told and g.news = details and g.lease is null and not is_read
+    and not g.unseen and not g.in_doubt and not luma.is_external(g);
+  if found then
+    return 'unchanged';
+  end if;
+  -- The app's row first: an RSVP that is written here has the app's own trigger write it.
+  perform from public.canonical_events e where e.id = of_event_id for no key update skip locked;
+  if not found then
+    if exists (select from public.canonical_events e where e.id = of_event_id) then
+      perform luma.busy(format('event %s', of_event_id));
+    end if;
+    return 'deleted here';
+  end if;
+  guest := luma.remember_guest(of_event_id, apply_guest.news);
+  before := guest;
+  if not is_read then
+    if guest.lease is not null and exists (select from luma.sync_outbox o where o.lease = guest.lease) then
+      -- A call about this guest is under way, and this may be what it does.
+      perform luma.busy(format('guest %s', guest.id));
+    end if;
+    if guest.luma_base is not null
+      and (guest.luma_base <> told or (guest.news is not null and guest.news <> details))
+      and (luma.may_be_late(guest.heard_at) or (guest.unseen and guest.luma_base <> told and luma.may_be_late(guest.synced_at)))
+    then
+      -- Another webhook said otherwise, or Luma was told otherwise and has not shown it yet: which of the two is older?
+      update luma.guests g
+      set heard_at = clock_timestamp(), look = true,
+          -- Unless it is what Luma said before ours: then it comes late, or says nothing.
+          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
+          luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
+      where g.id = guest.id;
+      perform luma.enqueue('guest', guest.id, 4, of_event_id);
+      return 'to be read';
+    end if;
+  end if;
+  if is_read and guest.ours and guest.luma_base = told and guest.unheard <> told then
+    perform luma.note_conflict('rsvp', r.id, of_event_id, 'status', to_jsonb(r.status), to_jsonb(guest.unheard), 'app')
+    from luma.linked_rsvps(guest) r;
+  end if;
+  was_counted := luma.is_counted(before);
+  if guest.email <> address then
+    guest := luma.rename_guest(guest, address);
+  end if;
+  update luma.guests g
+  set luma_guest_id = coalesce(apply_guest.news ->> 'luma_guest_id', g.luma_guest_id), luma_base = told, news = details, unseen = false,
+      heard_at = case when is_read then g.heard_at else clock_timestamp() end, look = g.look and not is_read,
+      former = case when g.luma_base = told then g.former else g.luma_base end, ours = g.ours and g.luma_base = told,
+      unheard = case when not is_read then g.unheard end
+  where g.id = guest.id returning g.* into guest;
+  outcome := luma.place_guest(guest, before, sent_at);
+  perform luma.count_guest(guest, was_counted);
+  return outcome;
+end
+$$;
+
+create or replace function luma.settle_guest(o luma.sync_outbox, result jsonb)
+returns void language plpgsql set search_path = '' as $$
+declare
+  outcome text := result ->> 'outcome';
+  moved boolean := coalesce((o.lease_state ->> 'moved')::boolean, false);
+begin
+  if outcome = 'dry_run' then
+    perform luma.finish(o, outcome, result -> 'calls');
+  elsif outcome = 'done' then
+    update luma.guests g
+    set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
+        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true, synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
+    where g.lease = o.lease;
+    perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
+  elsif outcome = 'read' then
+    perform luma.settle_look(o, result);
+  elsif outcome = 'failed' then
+    if coalesce((result ->> 'maybe_applied')::boolean, true) then
+      perform luma.doubt(o);
+    end if;
+    update luma.guests g set lease = null where g.lease = o.lease;
+    perform luma.settle_failure(o, result -> 'failure' || jsonb_build_object('calls', result -> 'calls'));
+  else
+    -- released: no call that changes anything was made.
+    update luma.guests g set lease = null where g.lease = o.lease;
+    perform luma.put_back(o, now(), false, o.last_error);
+  end if;
+end
+$$;
+
+select luma.restrict_access();
