@@ -121,7 +121,7 @@ table luma.conflicts -- Fields that were changed here and on Luma before the two
   id bigint not null generated always as identity
   luma_value jsonb -- What Luma said.
   noticed_at timestamp with time zone not null default clock_timestamp()
-  winner text not null -- app for events that the app made, luma for those that come from Luma; of RSVPs whoever was later.
+  winner text not null -- app for events that the app made, and for what ours had overwritten on Luma before it was told; luma for events that come from Luma; of RSVPs whoever was later.
   constraint conflicts_entity_check CHECK ((entity = ANY (ARRAY['event'::text, 'rsvp'::text])))
   constraint conflicts_pkey PRIMARY KEY (id)
   constraint conflicts_winner_check CHECK ((winner = ANY (ARRAY['app'::text, 'luma'::text])))

@@ -15,6 +15,9 @@ comment on column luma.event_links.ours is
 comment on column luma.event_links.unheard is
   'By field: values that a late webhook has told and nothing else has. Whether ours has overwritten them, the next reading shows.';
 
+comment on column luma.conflicts.winner is
+  'app for events that the app made, and for what ours had overwritten on Luma before it was told; luma for events that come from Luma; of RSVPs whoever was later.';
+
 create or replace function luma.trace_of(field text, value jsonb)
 returns jsonb language sql immutable set search_path = ''
 -- Descriptions are long, and come back in another form.
