@@ -204,7 +204,7 @@ table luma.event_links -- One row for each event that is, or is about to be, on 
   maybe_sent jsonb not null default '[]'::jsonb -- Columns that attempts may have sent of which nobody heard more, newest first: what a webhook repeats of them is ours.
   maybe_state jsonb -- luma.event_state() of the row at that call.
   maybe_told jsonb -- What an update call told whose answer was lost, in the form of luma_base: should it be heard from Luma, it was ours.
-  ours text[] not null default '{}'::text[] -- Fields of luma_base whose value came from here, also after Luma has shown it.
+  ours jsonb not null default '{}'::jsonb -- Fields of luma_base whose value came from here, also after Luma has shown it: when Luma was told, or seen to have been.
   pulled_at timestamp with time zone -- When a pull last found something that no webhook had told.
   row_base jsonb -- luma.event_state() of our row when both sides last agreed: "changed here" is measured against this.
   slug text not null -- Address on Luma, https://luma.com/<slug>. Chosen before the first create call, so that after a crash or a lost answer the event is found by it instead of being created twice.
@@ -3947,14 +3947,18 @@ begin
       ) t
     ));
   end loop;
-  new.ours := array(
-    select k from jsonb_object_keys(new.luma_base) k
-    where k = any (new.unseen) or case
-      when new.luma_base -> k is not distinct from old.luma_base -> k then k = any (old.ours)
-      -- Luma's form of ours, or ours of a call that was never answered.
-      else k = any (old.ours) and luma.is_same(k, old.luma_base -> k, new.luma_base -> k)
-        or coalesce(luma.is_same(k, old.maybe_told -> k, new.luma_base -> k), false)
-    end
+  new.ours := (
+    select coalesce(jsonb_object_agg(b.key, w.at) filter (where w.at is not null), '{}')
+    from jsonb_each(new.luma_base) b
+    cross join lateral (
+      select case
+        when b.value is not distinct from old.luma_base -> b.key then old.ours -> b.key
+        -- Told, or seen to have been told by a call that was never answered.
+        when b.key = any (new.unseen) or luma.is_same(b.key, old.maybe_told -> b.key, b.value) then to_jsonb(clock_timestamp())
+        -- Luma's form of it.
+        when luma.is_same(b.key, old.luma_base -> b.key, b.value) then old.ours -> b.key
+      end as at
+    ) w
   );
   return new;
 end
@@ -4853,7 +4857,7 @@ begin
     -- What Luma shows is ours. Where a host said something else again, that is the host's last word.
     where (
         -- What was told longer ago than a webhook can be late has overwritten nothing that comes now.
-        t.field = any (link.ours) and luma.may_be_late(link.told_at)
+        luma.may_be_late((link.ours ->> t.field)::timestamptz)
         or coalesce(luma.is_same(t.field, link.maybe_told -> t.field, t.value), false)
       )
       and not luma.differs_there(link, news, t.field, t.value) and not luma.is_same(t.field, lost.value, t.value)

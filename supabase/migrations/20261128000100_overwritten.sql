@@ -3,7 +3,7 @@
 
 alter table luma.event_links
   add column if not exists former jsonb not null default '{}',
-  add column if not exists ours text[] not null default '{}',
+  add column if not exists ours jsonb not null default '{}',
   add column if not exists maybe_sent jsonb not null default '[]',
   add column if not exists unheard jsonb not null default '{}';
 comment on column luma.event_links.former is
@@ -11,7 +11,7 @@ comment on column luma.event_links.former is
 comment on column luma.event_links.maybe_sent is
   'Columns that attempts may have sent of which nobody heard more, newest first: what a webhook repeats of them is ours.';
 comment on column luma.event_links.ours is
-  'Fields of luma_base whose value came from here, also after Luma has shown it.';
+  'Fields of luma_base whose value came from here, also after Luma has shown it: when Luma was told, or seen to have been.';
 comment on column luma.event_links.unheard is
   'By field: values that a late webhook has told and nothing else has. Whether ours has overwritten them, the next reading shows.';
 
@@ -92,14 +92,18 @@ begin
       ) t
     ));
   end loop;
-  new.ours := array(
-    select k from jsonb_object_keys(new.luma_base) k
-    where k = any (new.unseen) or case
-      when new.luma_base -> k is not distinct from old.luma_base -> k then k = any (old.ours)
-      -- Luma's form of ours, or ours of a call that was never answered.
-      else k = any (old.ours) and luma.is_same(k, old.luma_base -> k, new.luma_base -> k)
-        or coalesce(luma.is_same(k, old.maybe_told -> k, new.luma_base -> k), false)
-    end
+  new.ours := (
+    select coalesce(jsonb_object_agg(b.key, w.at) filter (where w.at is not null), '{}')
+    from jsonb_each(new.luma_base) b
+    cross join lateral (
+      select case
+        when b.value is not distinct from old.luma_base -> b.key then old.ours -> b.key
+        -- Told, or seen to have been told by a call that was never answered.
+        when b.key = any (new.unseen) or luma.is_same(b.key, old.maybe_told -> b.key, b.value) then to_jsonb(clock_timestamp())
+        -- Luma's form of it.
+        when luma.is_same(b.key, old.luma_base -> b.key, b.value) then old.ours -> b.key
+      end as at
+    ) w
   );
   return new;
 end
@@ -140,7 +144,7 @@ begin
     -- What Luma shows is ours. Where a host said something else again, that is the host's last word.
     where (
         -- What was told longer ago than a webhook can be late has overwritten nothing that comes now.
-        t.field = any (link.ours) and luma.may_be_late(link.told_at)
+        luma.may_be_late((link.ours ->> t.field)::timestamptz)
         or coalesce(luma.is_same(t.field, link.maybe_told -> t.field, t.value), false)
       )
       and not luma.differs_there(link, news, t.field, t.value) and not luma.is_same(t.field, lost.value, t.value)

@@ -150,7 +150,9 @@ export async function rowWithVersion(
 export async function passDays({ sql }: Pick<Stack, "sql">): Promise<void> {
   await sql`
     update luma.event_links
-    set heard_at = heard_at - interval '2 days', told_at = told_at - interval '2 days'
+    set heard_at = heard_at - interval '2 days', told_at = told_at - interval '2 days', ours = (
+      select coalesce(jsonb_object_agg(o.key, (o.value #>> '{}')::timestamptz - interval '2 days'), '{}') from jsonb_each(ours) o
+    )
     where event_id is not null`;
 }
 
