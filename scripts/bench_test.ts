@@ -3,6 +3,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import type postgres from "postgres";
 import { type Stack, startStack } from "./stack/mod.ts";
 import { claim, startRun } from "./bench/our_queue.ts";
+import { repairOf } from "./bench/repair.ts";
 import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
 import { emptyOutbox, linkedEvents, tidy } from "./bench/scene.ts";
 import { idealCalls } from "./bench/windows.ts";
@@ -148,4 +149,17 @@ Deno.test("the calls that a spacing allows: one at once, then one for all that c
   assertEquals(idealCalls([5], 1000), 1);
   assertEquals(idealCalls([0, 10, 20, 900], 1000), 2);
   assertEquals(idealCalls([0, 10, 1500, 1900, 5000], 1000), 4);
+});
+
+Deno.test("a pull of what has not changed writes no row, and one cycle mends every difference that nobody was told of", async () => {
+  const measures = await repairOf(40, { say: () => {} });
+  assertEquals(
+    measures.filter(({ met }) => met === false).map(({ what, unit, rounds }) =>
+      `${what}: ${rounds} ${unit}`
+    ),
+    [],
+  );
+  const found = measures.find(({ unit }) => unit === "differences");
+  // Six of each event that is still there, one of each that was cancelled.
+  assertEquals(found?.rounds, [38 * 6 + 2]);
 });

@@ -3,6 +3,7 @@ import { calls } from "./calls.ts";
 import { depth } from "./depth.ts";
 import { finalVersion } from "./final_version.ts";
 import { queue } from "./queue.ts";
+import { repair } from "./repair.ts";
 import type { Section } from "./section.ts";
 import { snapshot } from "./snapshot.ts";
 import { writePath } from "./write_path.ts";
@@ -32,6 +33,11 @@ export const SECTIONS: readonly Section[] = [
     name: "calls",
     title: "how many requests to Luma the same changes cost",
     run: calls,
+  },
+  {
+    name: "repair",
+    title: "what pulls cost, and whether they find what nobody was told of",
+    run: repair,
   },
   {
     name: "final-version",
