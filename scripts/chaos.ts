@@ -2,6 +2,9 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { History } from "./chaos/acts.ts";
 import { campaign, replay } from "./chaos/campaign.ts";
+import { startDatabases } from "./chaos/in_process/database.ts";
+import { VirtualWorld } from "./chaos/in_process/world.ts";
+import { StackWorld } from "./chaos/stack_world.ts";
 
 const HELP = `deno task chaos [--seed N] [--steps M] [--seeds K | --minutes T]
 deno task chaos --replay <file> [--times R]
@@ -13,6 +16,8 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
   --steps M      acts of a history. Default 100
   --seeds K      so many histories, of consecutive seeds. Default 1
   --minutes T    consecutive seeds until the time is up
+  --fast         plays in one process, on a real database with time and a network of its own: many more histories,
+                 and a seed that fails fails again
   --contended    lets both sides edit the same field before they have heard of each other
   --replay FILE  plays the history in this file instead, as a failure has written it
   --times R      plays it so often: what fails at times is seen sooner or later. Default 1
@@ -56,6 +61,7 @@ const { values } = read({
     steps: { type: "string", default: "100" },
     seeds: { type: "string", default: "1" },
     minutes: { type: "string" },
+    fast: { type: "boolean", default: false },
     contended: { type: "boolean", default: false },
     replay: { type: "string" },
     times: { type: "string", default: "1" },
@@ -81,10 +87,16 @@ if (values.help) {
   console.log(HELP);
   Deno.exit(0);
 }
+const postgres = values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES");
+const databases = values.fast ? await startDatabases(postgres) : null;
 const common = {
   shrinks: number("shrinks", 0),
   failures: values.failures ?? await Deno.makeTempDir({ prefix: "chaos-" }),
-  postgres: values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES"),
+  makeWorld: (history: History) =>
+    databases
+      ? VirtualWorld.start(history, databases)
+      : StackWorld.start(history.config, postgres),
+  command: `deno task chaos${databases ? " --fast" : ""}`,
   say: console.log,
 };
 const report = values.replay === undefined
@@ -93,6 +105,7 @@ const report = values.replay === undefined
     seed: number("seed", 0),
     steps: number("steps", 1),
     contended: values.contended,
+    inProcess: values.fast,
     ...(values.minutes === undefined
       ? { seeds: number("seeds", 1), minutes: Infinity }
       : { seeds: Infinity, minutes: number("minutes", 1) }),
@@ -105,4 +118,5 @@ const report = values.replay === undefined
 if (values.out !== undefined) {
   await Deno.writeTextFile(values.out, JSON.stringify(report, null, 2) + "\n");
 }
+await databases?.[Symbol.asyncDispose]();
 Deno.exit(report.failed.length === 0 ? 0 : 1);

@@ -5,7 +5,7 @@ import { diagnosis } from "./diagnosis.ts";
 import { INVARIANTS } from "./invariants/mod.ts";
 import { perform } from "./perform.ts";
 import { comeToRest } from "./rest.ts";
-import { World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export interface Failure {
   /** An invariant, "comes-to-rest", or "acts" when an act itself could not be performed. */
@@ -21,9 +21,10 @@ export interface Outcome {
   seconds: number;
 }
 
+/** Makes the world for a history. */
+export type MakeWorld = (history: History) => Promise<World>;
+
 export interface PlayOptions {
-  /** See startStack(). */
-  postgres?: string;
   /** Called when the system has come to rest, before it is looked at. */
   atRest?: (world: World) => Promise<void>;
 }
@@ -33,10 +34,11 @@ const LOOK_EVERY = 10;
 
 export async function play(
   history: History,
+  makeWorld: MakeWorld,
   options: PlayOptions = {},
 ): Promise<Outcome> {
   const started = performance.now();
-  await using world = await World.start(history.config, options.postgres);
+  await using world = await makeWorld(history);
   const found = await problem(world, history, options);
   const failure = found && { ...found, why: await diagnosis(world) };
   const counts = await countsOf(world, history);
