@@ -25,7 +25,7 @@ const QUIET_TURNS = 3;
 export class VirtualClock {
   /** Of the machine's wall clock, as the functions see it, against the true time. */
   skewMs = 0;
-  readonly #owners = new AsyncLocalStorage<Owner>();
+  readonly #owners = new AsyncLocalStorage<Owner | undefined>();
   readonly #timers = new Map<number, Timer>();
   #ids = 0;
   #busy = 0;
@@ -35,8 +35,8 @@ export class VirtualClock {
   /** `now`: epoch milliseconds. */
   constructor(public now: number) {}
 
-  /** Runs work whose timers belong to `owner`. */
-  as<T>(owner: Owner, work: () => T): T {
+  /** Runs work whose timers belong to `owner`; undefined: to nobody who can die. */
+  as<T>(owner: Owner | undefined, work: () => T): T {
     return this.#owners.run(owner, work);
   }
 

@@ -4,7 +4,7 @@ import {
   answerRun,
   problem,
 } from "../../../supabase/functions/_shared/http.ts";
-import { redact } from "../../../supabase/functions/_shared/redact.ts";
+import { reasonOf, redact } from "../../../supabase/functions/_shared/redact.ts";
 import { createStore } from "../../../supabase/functions/_shared/store.ts";
 import { drain } from "../../../supabase/functions/_shared/sync/drain.ts";
 import { pull } from "../../../supabase/functions/_shared/sync/pull.ts";
@@ -95,13 +95,20 @@ export class Functions {
       sleep: (ms: number) => this.clock.sleep(ms),
       log,
     };
+    const answer = (run: Promise<unknown>) =>
+      answerRun(
+        request,
+        request.url.includes("wait=1")
+          ? run
+          : run.catch((error) => log(reasonOf(error))),
+      );
     if (process.name === "luma-drain") {
-      return await answerRun(request, drain(deps).finally(ended));
+      return await answer(drain(deps).finally(ended));
     }
     const asked = await pullRequest(request);
     if ("error" in asked) return problem(asked.error, 400);
     if (asked.request) await store.pullRequest(asked.request);
-    return await answerRun(request, pull(deps).finally(ended));
+    return await answer(pull(deps).finally(ended));
   }
 
   #say({ name }: Process, text: string): void {

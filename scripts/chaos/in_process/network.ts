@@ -63,11 +63,15 @@ export class Network {
       const onAbort = () => answered.reject(signal?.reason);
       if (signal?.aborted) onAbort();
       signal?.addEventListener("abort", onAbort);
-      this.clock.after(this.latency(arrival.point), () => {
-        // Dead before it was sent, or on the wire already: both are so at times.
-        if (process.isDead && this.choose.chance(0.5)) return;
-        void this.clock.during(() => this.#arrive(request, arrival, answered))
-          .catch((error) => answered.reject(error));
+      // What is on the wire is no longer its function's.
+      this.clock.as(undefined, () => {
+        this.clock.after(this.latency(arrival.point), () => {
+          // Dead before it was sent, or after: both happen.
+          if (process.isDead && this.choose.chance(0.5)) return;
+          void this.clock.during(() =>
+            this.#arrive(request, arrival, answered)
+          ).catch((error) => answered.reject(error));
+        });
       });
       return answered.promise;
     };
