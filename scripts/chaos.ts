@@ -2,7 +2,7 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { History } from "./chaos/acts.ts";
 import { campaign, replay } from "./chaos/campaign.ts";
-import { startDatabases } from "./chaos/in_process/database.ts";
+import { startHistoryDatabase } from "./chaos/in_process/database.ts";
 import { VirtualWorld } from "./chaos/in_process/world.ts";
 import { StackWorld } from "./chaos/stack_world.ts";
 
@@ -88,15 +88,15 @@ if (values.help) {
   Deno.exit(0);
 }
 const postgres = values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES");
-const databases = values.fast ? await startDatabases(postgres) : null;
+const database = values.fast ? await startHistoryDatabase(postgres) : null;
 const common = {
   shrinks: number("shrinks", 0),
   failures: values.failures ?? await Deno.makeTempDir({ prefix: "chaos-" }),
   makeWorld: (history: History) =>
-    databases
-      ? VirtualWorld.start(history, databases)
+    database
+      ? VirtualWorld.start(history, database)
       : StackWorld.start(history.config, postgres),
-  command: `deno task chaos${databases ? " --fast" : ""}`,
+  command: `deno task chaos${database ? " --fast" : ""}`,
   say: console.log,
 };
 const report = values.replay === undefined
@@ -118,5 +118,5 @@ const report = values.replay === undefined
 if (values.out !== undefined) {
   await Deno.writeTextFile(values.out, JSON.stringify(report, null, 2) + "\n");
 }
-await databases?.[Symbol.asyncDispose]();
+await database?.[Symbol.asyncDispose]();
 Deno.exit(report.failed.length === 0 ? 0 : 1);

@@ -4,7 +4,10 @@ import {
   answerRun,
   problem,
 } from "../../../supabase/functions/_shared/http.ts";
-import { reasonOf, redact } from "../../../supabase/functions/_shared/redact.ts";
+import {
+  reasonOf,
+  redact,
+} from "../../../supabase/functions/_shared/redact.ts";
 import { createStore } from "../../../supabase/functions/_shared/store.ts";
 import { drain } from "../../../supabase/functions/_shared/sync/drain.ts";
 import { pull } from "../../../supabase/functions/_shared/sync/pull.ts";

@@ -68,9 +68,8 @@ export class Network {
         this.clock.after(this.latency(arrival.point), () => {
           // Dead before it was sent, or after: both happen.
           if (process.isDead && this.choose.chance(0.5)) return;
-          void this.clock.during(() =>
-            this.#arrive(request, arrival, answered)
-          ).catch((error) => answered.reject(error));
+          void this.clock.during(() => this.#arrive(request, arrival, answered))
+            .catch((error) => answered.reject(error));
         });
       });
       return answered.promise;

@@ -14,7 +14,7 @@ import { FREEZE_MS, LEASE_S, type System, World } from "../world.ts";
 import { VirtualClock } from "./clock.ts";
 import { CronJobs } from "./cron.ts";
 import { DataApi } from "./data_api.ts";
-import type { Databases, HistoryDatabase } from "./database.ts";
+import type { HistoryDatabase } from "./database.ts";
 import { Functions } from "./functions.ts";
 import { type Arrival, isPoint, Network } from "./network.ts";
 import { NetQueue } from "./net_queue.ts";
@@ -107,9 +107,9 @@ export class VirtualWorld extends World {
 
   static async start(
     history: History,
-    databases: Databases,
+    database: HistoryDatabase,
   ): Promise<VirtualWorld> {
-    const database = await databases.create();
+    await database.reset();
     const world = new VirtualWorld(history, database);
     await database.admin`select setval('chaos.chance', ${
       history.seed * 1_000_000 + 1
@@ -266,14 +266,18 @@ export class VirtualWorld extends World {
     let response: Response | undefined;
     this.stack.functions.handle(name, this.#request(name, body, "?wait=1"))
       .then((answer) => response = answer);
-    await this.until(`${name} has answered`, () => response !== undefined, 120);
+    await this.#advanceTo(
+      `${name} has answered`,
+      () => response !== undefined,
+      120,
+    );
     await this.heardAnswer(name, response!);
   }
 
   async webhooksIdle(): Promise<void> {
     let isIdle = false;
     this.stack.simulator.webhooksIdle().then(() => isIdle = true);
-    await this.until("every webhook is delivered", () => isIdle, 300);
+    await this.#advanceTo("every webhook is delivered", () => isIdle, 300);
   }
 
   /** Longer than a lease; what waits longer is made due. */
@@ -283,10 +287,18 @@ export class VirtualWorld extends World {
     this.crashes.forget();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.stack.functions.kill(ALL);
     this.#clock.uninstall();
-    await this.#database[Symbol.asyncDispose]();
+    return Promise.resolve();
+  }
+
+  /** As until(), for what is seen without asking the database. */
+  async #advanceTo(what: string, isSo: () => boolean, seconds: number) {
+    await this.#net.look();
+    await this.#clock.advance(seconds * 1000, isSo);
+    await this.#setDatabaseClock();
+    if (!isSo()) throw new Error(`After ${seconds} s still not so: ${what}`);
   }
 
   #request(name: FunctionName, body: string | undefined, query = ""): Request {
