@@ -25,6 +25,8 @@ export interface Outcome {
 export type MakeWorld = (history: History) => Promise<World>;
 
 export interface PlayOptions {
+  /** Called after the acts, before the faults stop. */
+  before?: (world: World) => Promise<void>;
   /** Called when the system has come to rest, before it is looked at. */
   atRest?: (world: World) => Promise<void>;
 }
@@ -54,7 +56,7 @@ type Found = Omit<Failure, "why"> | null;
 async function problem(
   world: World,
   { acts }: History,
-  { atRest }: PlayOptions,
+  { before, atRest }: PlayOptions,
 ): Promise<Found> {
   for (const [at, act] of acts.entries()) {
     const failed = await attempt("acts", () => perform(world, act));
@@ -68,6 +70,8 @@ async function problem(
     const broken = await check(world, "always");
     if (broken) return broken;
   }
+  const failed = await attempt("acts", async () => await before?.(world));
+  if (failed) return failed;
   const stuck = await attempt("comes-to-rest", async () => {
     world.rest = await comeToRest(world);
   });

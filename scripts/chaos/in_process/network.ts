@@ -40,6 +40,8 @@ const REPEATED = 0.3;
 export class Network {
   /** What happened, in order: the same for the same seed. */
   readonly schedule: string[] = [];
+  /** How much longer Luma takes to answer. */
+  lumaDelayMs = 0;
 
   constructor(
     readonly clock: VirtualClock,
@@ -79,7 +81,8 @@ export class Network {
   latency(point: string): number {
     const choose = this.choose;
     if (choose.chance(0.02)) return 300 + choose.below(1_500);
-    return isRpc(point) ? 1 + choose.below(12) : 15 + choose.below(120);
+    if (isRpc(point)) return 1 + choose.below(12);
+    return 15 + choose.below(120) + (isPoint(point) ? this.lumaDelayMs / 2 : 0);
   }
 
   note(what: string): void {

@@ -1,7 +1,10 @@
 /** The world in one process: the real database, the functions' own code, and a clock and a network of its own. */
 import type { Env } from "../../../supabase/functions/_shared/env.ts";
 import { createLumaClient } from "../../../supabase/functions/_shared/luma/client.ts";
-import { createSimulator } from "../../luma-simulator/mod.ts";
+import {
+  createSimulator,
+  DEFAULT_CALENDARS,
+} from "../../luma-simulator/mod.ts";
 import { appFile } from "../../stack/app_files.ts";
 import { setVaultSecret } from "../../stack/database.ts";
 import type { History, LumaAct, Trap } from "../acts.ts";
@@ -26,6 +29,14 @@ const API = "http://127.0.0.1:1";
 const LUMA = "http://127.0.0.1:2";
 
 const CALENDARS = ["blr", "zo_events"];
+/** A calendar that the app has no key for. */
+const STRANGERS = {
+  id: "cal-strangers",
+  name: "Strangers",
+  slug: "strangers",
+  key: "luma-key-strangers",
+};
+
 const ALL: FunctionName[] = ["luma-drain", "luma-pull", "luma-webhook"];
 const WEBHOOK_RETRIES_MS = [200, 500, ...Array(120).fill(1_000)];
 
@@ -77,6 +88,7 @@ export class VirtualWorld extends World {
     const simulator = createSimulator(LUMA, {
       now: () => this.#clock.now,
       seed: history.seed,
+      calendars: [...DEFAULT_CALENDARS, STRANGERS],
       rateLimitPerMinute: this.config.callsPerMinute,
       webhookRetryMs: WEBHOOK_RETRIES_MS,
       fetch: (input, init) => this.#deliverWebhook(new Request(input, init)),
@@ -133,7 +145,9 @@ export class VirtualWorld extends World {
       supabaseKey: this.stack.secretKey,
       syncSecret: this.stack.syncSecret,
       lumaUrl: LUMA,
-      apiKeys: new Map(CALENDARS.map((key, at) => [key, calendars[at]!.key])),
+      apiKeys: new Map(
+        CALENDARS.map((name, at) => [name, calendars[at]!.key]),
+      ),
       webhookSecrets: this.#secrets,
       appUrl: API,
       coverHosts: [new URL(API).host],
@@ -145,7 +159,8 @@ export class VirtualWorld extends World {
     await this.#setDatabaseClock();
     await setVaultSecret(sql, "luma_functions_url", `${API}/functions/v1`);
     await setVaultSecret(sql, "luma_sync_secret", syncSecret);
-    for (const [at, { key }] of simulator.calendars.entries()) {
+    for (const [at, name] of CALENDARS.entries()) {
+      const { key } = simulator.calendars[at]!;
       const luma = createLumaClient({
         apiKey: key,
         baseUrl: LUMA,
@@ -156,7 +171,7 @@ export class VirtualWorld extends World {
         url: `${API}/functions/v1/luma-webhook`,
         event_types: ["*"],
       });
-      this.#secrets.set(CALENDARS[at]!, [secret]);
+      this.#secrets.set(name, [secret]);
     }
     simulator.clearRequests();
     await this.prepare();

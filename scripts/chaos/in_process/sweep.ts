@@ -1,0 +1,135 @@
+/** Every call of every scenario, killed before and after its effect, or without its answer: one fault a run. */
+import type { Config, History, Trap } from "../acts.ts";
+import { added, type Counts } from "../counts.ts";
+import { type Outcome, play } from "../run.ts";
+import type { HistoryDatabase } from "./database.ts";
+import { type Scenario, SCENARIOS } from "./scenarios.ts";
+import { type Plan, VirtualWorld } from "./world.ts";
+
+const CONFIG: Config = {
+  lossy: false,
+  contended: false,
+  cancelOnLuma: false,
+  callsPerMinute: 2_000,
+};
+
+export interface SweepFailure {
+  scenario: string;
+  /** The number of the call, what it is, and what was done to it; none for the run that is left alone. */
+  call: string | null;
+  outcome: Outcome;
+}
+
+export interface Sweep {
+  scenarios: number;
+  /** Each is a history with one fault. */
+  runs: number;
+  counts: Counts;
+  failed: SweepFailure[];
+}
+
+/** Two ways to die at each call, and in turns two to be left without an answer. */
+function waysAt(number: number): Pick<Trap, "when" | "how">[] {
+  return [
+    { when: "before", how: "kill" },
+    { when: "after", how: "kill" },
+    number % 2 === 0
+      ? { when: "after", how: "lost" }
+      : { when: "before", how: "refused" },
+  ];
+}
+
+/** A drain that waits asks for jobs four times a second: of calls that are alike so many are disturbed. */
+const ALIKE_MAX = 4;
+
+/** The numbers of the calls to disturb. */
+function worthwhile(calls: string[]): number[] {
+  const seen = new Map<string, number>();
+  return calls.flatMap((call, at) => {
+    const count = (seen.get(call) ?? 0) + 1;
+    seen.set(call, count);
+    return count <= ALIKE_MAX || !call.endsWith(" luma_claim") ? [at] : [];
+  });
+}
+
+/** `part`: every so many calls only, from the given one on; a test has no time for all. */
+export async function sweep(
+  database: HistoryDatabase,
+  { seed, say, part = { every: 1, from: 0 }, scenarios = SCENARIOS }: {
+    seed: number;
+    say: (text: string) => void;
+    part?: { every: number; from: number };
+    scenarios?: readonly Scenario[];
+  },
+): Promise<Sweep> {
+  const swept: { counts?: Counts; runs: number; failed: SweepFailure[] } = {
+    runs: 0,
+    failed: [],
+  };
+  const note = (scenario: string, call: string | null, outcome: Outcome) => {
+    const { counts, failure } = outcome;
+    swept.counts = swept.counts ? added(swept.counts, counts) : counts;
+    swept.runs++;
+    if (!failure) return;
+    swept.failed.push({ scenario, call, outcome });
+    say(
+      `${scenario}, ${call ?? "undisturbed"}: ${failure.invariant}\n  ${
+        failure.details.join("\n  ")
+      }`,
+    );
+  };
+  for (const scenario of scenarios) {
+    const alone = await run(database, seed, scenario, () => []);
+    note(scenario.name, null, alone);
+    for (const at of worthwhile(alone.calls)) {
+      if (at % part.every !== part.from) continue;
+      for (const way of waysAt(at)) {
+        const disturbed = await run(
+          database,
+          seed,
+          scenario,
+          (number, { point }) => number === at ? [{ ...way, point }] : [],
+        );
+        const call = `call ${at} (${
+          disturbed.calls[at]
+        }) ${way.when} ${way.how}`;
+        note(scenario.name, call, disturbed);
+      }
+    }
+    say(`${scenario.name}: ${alone.calls.length} calls`);
+  }
+  if (!swept.counts) throw new Error("There is no scenario.");
+  return { scenarios: scenarios.length, ...swept, counts: swept.counts };
+}
+
+/** `calls`: those to kill points while the scenario was played. */
+async function run(
+  database: HistoryDatabase,
+  seed: number,
+  scenario: Scenario,
+  plan: Plan,
+): Promise<Outcome & { calls: string[] }> {
+  const history: History = {
+    seed,
+    config: { ...CONFIG, ...scenario.config },
+    acts: [],
+  };
+  let calls: string[] = [];
+  let world: VirtualWorld | undefined;
+  const outcome = await play(history, async () => {
+    world = await VirtualWorld.start(history, database);
+    return world;
+  }, {
+    before: async () => {
+      if (!world) return;
+      await scenario.before?.(world);
+      world.calls.length = 0;
+      world.plan = plan;
+      await scenario.play(world);
+      calls = [...world.calls];
+      world.plan = () => [];
+      await scenario.after?.(world);
+    },
+  });
+  return { ...outcome, calls };
+}
