@@ -60,6 +60,7 @@ export class StackWorld extends World {
       proxy.target = stack.url;
       const world = new StackWorld(stack, config, proxy);
       at.world = world;
+      await world.configure();
       await world.prepare();
       return world;
     } catch (error) {

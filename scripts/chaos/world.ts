@@ -91,7 +91,7 @@ export abstract class World implements AsyncDisposable {
   abstract passTime(): Promise<void>;
   abstract [Symbol.asyncDispose](): Promise<void>;
 
-  /** The app's people and cultures, and settings for many crashes in a short time. */
+  /** The app's people and cultures, and a sync that is live. */
   protected async prepare(): Promise<void> {
     const { sql } = this.stack;
     await sql`
@@ -101,6 +101,12 @@ export abstract class World implements AsyncDisposable {
     await sql`
       insert into public.users (id, name, email)
       select 'u' || n, 'User ' || n, 'u' || n || '@example.com' from generate_series(1, 5) n`;
+    await sql`select luma.set_mode('live')`;
+  }
+
+  /** What the history wants, and settings for many crashes in a short time. */
+  protected async configure(): Promise<void> {
+    const { sql } = this.stack;
     const { callsPerMinute: limit, cancelOnLuma } = this.config;
     const ours = Math.floor(limit * 0.9);
     // A job is not buried for the crashes that are made here, nor does a retry wait for minutes.
@@ -110,7 +116,6 @@ export abstract class World implements AsyncDisposable {
     },
         cancel_on_luma = ${cancelOnLuma}, lease_seconds = ${LEASE_S}, max_crashes = 1000,
         retry_base_seconds = 0.5, retry_cap_seconds = 10, edit_spacing_ms = 100, scheduled_pulls = false`;
-    await sql`select luma.set_mode('live')`;
   }
 
   count(fault: string): void {

@@ -14,8 +14,8 @@ export interface HistoryDatabase extends AsyncDisposable {
   readonly service: postgres.Sql;
   /** What Postgres wrote. */
   readonly log: string;
-  /** Forgets everything since the migrations. */
-  reset(): Promise<void>;
+  /** Forgets everything since `prepare` was done, which is once. */
+  reset(prepare: () => Promise<void>): Promise<void>;
 }
 
 /** `wanted`: see findPostgres(). */
@@ -54,15 +54,20 @@ export async function startHistoryDatabase(
   // Connected now: later the clock is another one.
   await own.sql`select 1`;
   await own.service`set role service_role`;
-  await own.admin`select chaos.remember()`;
+  let isPrepared = false;
   const running = undo.move();
   return {
     ...own,
     get log() {
       return server.log;
     },
-    reset: async () => {
-      await own.admin`select chaos.forget()`;
+    reset: async (prepare) => {
+      if (isPrepared) await own.admin`select chaos.forget()`;
+      else {
+        await prepare();
+        await own.admin`select chaos.remember()`;
+        isPrepared = true;
+      }
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

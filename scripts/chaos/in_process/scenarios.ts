@@ -16,7 +16,7 @@ export interface Scenario {
 }
 
 /** Longer than all that follows an act takes, a dead drain's lease included. */
-const LONG_MS = 30_000;
+const LONG_MS = 22_000;
 
 const event = (n: number, more: Partial<Act> = {}): Act => ({
   do: "create",
@@ -80,6 +80,12 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "deleted",
+    before: acts(event(1)),
+    play: acts({ do: "delete", event: 1 }),
+  },
+  {
+    name: "deleted, where the cancelled are cancelled on Luma",
+    config: { cancelOnLuma: true },
     before: acts(event(1)),
     play: acts({ do: "delete", event: 1 }),
   },

@@ -96,8 +96,8 @@ export class VirtualWorld extends World {
     this.stack = {
       sql: database.sql,
       admin: database.admin,
-      secretKey: `sb_secret_${history.seed}_0123456789abcdef`,
-      syncSecret: `sync_secret_${history.seed}_0123456789abcdef`,
+      secretKey: "sb_secret_of_the_world_in_process",
+      syncSecret: "sync_secret_of_the_world_in_process",
       simulator,
       functions,
       postgres: database,
@@ -121,8 +121,8 @@ export class VirtualWorld extends World {
     history: History,
     database: HistoryDatabase,
   ): Promise<VirtualWorld> {
-    await database.reset();
     const world = new VirtualWorld(history, database);
+    await database.reset(() => world.#prepareOnce());
     await database.admin`select setval('chaos.chance', ${
       history.seed * 1_000_000 + 1
     })`;
@@ -134,6 +134,15 @@ export class VirtualWorld extends World {
       await world[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** What all histories begin with. */
+  async #prepareOnce(): Promise<void> {
+    const { sql, syncSecret } = this.stack;
+    await this.#setDatabaseClock();
+    await setVaultSecret(sql, "luma_functions_url", `${API}/functions/v1`);
+    await setVaultSecret(sql, "luma_sync_secret", syncSecret);
+    await this.prepare();
   }
 
   readonly #secrets = new Map<string, readonly string[]>();
@@ -155,10 +164,8 @@ export class VirtualWorld extends World {
   }
 
   async #setUp(): Promise<void> {
-    const { sql, simulator, syncSecret } = this.stack;
+    const { simulator } = this.stack;
     await this.#setDatabaseClock();
-    await setVaultSecret(sql, "luma_functions_url", `${API}/functions/v1`);
-    await setVaultSecret(sql, "luma_sync_secret", syncSecret);
     for (const [at, name] of CALENDARS.entries()) {
       const { key } = simulator.calendars[at]!;
       const luma = createLumaClient({
@@ -174,7 +181,7 @@ export class VirtualWorld extends World {
       this.#secrets.set(name, [secret]);
     }
     simulator.clearRequests();
-    await this.prepare();
+    await this.configure();
     await this.#cron.start(this.#database.admin);
     await this.#afterwards();
   }
