@@ -28,19 +28,21 @@ export interface Sweep {
   failed: SweepFailure[];
 }
 
-/** Two ways to die at each call, and in turns two to be left without an answer. */
-function waysAt(number: number): Pick<Trap, "when" | "how">[] {
+/** Two ways to die at each call; of what has changed something on Luma the answer may also be lost. */
+function waysAt(call: string): Pick<Trap, "when" | "how">[] {
   return [
     { when: "before", how: "kill" },
     { when: "after", how: "kill" },
-    number % 2 === 0
-      ? { when: "after", how: "lost" }
-      : { when: "before", how: "refused" },
+    ...(call.includes("POST ")
+      ? [{ when: "after", how: "lost" } as const]
+      : []),
   ];
 }
 
-/** A drain that waits asks for jobs four times a second: of calls that are alike so many are disturbed. */
-const ALIKE_MAX = 4;
+/** A drain that waits asks again and again, and begins and ends: of these calls so many of a scenario are disturbed. */
+const ALIKE_MAX = 2;
+const REPEATED =
+  /luma_(claim|drain_start|drain_end|renew|take_permits|apply_deliveries|note_rate_limit)$/;
 
 /** The numbers of the calls to disturb. */
 function worthwhile(calls: string[]): number[] {
@@ -48,7 +50,7 @@ function worthwhile(calls: string[]): number[] {
   return calls.flatMap((call, at) => {
     const count = (seen.get(call) ?? 0) + 1;
     seen.set(call, count);
-    return count <= ALIKE_MAX || !call.endsWith(" luma_claim") ? [at] : [];
+    return count <= ALIKE_MAX || !REPEATED.test(call) ? [at] : [];
   });
 }
 
@@ -83,7 +85,7 @@ export async function sweep(
     note(scenario.name, null, alone);
     for (const at of worthwhile(alone.calls)) {
       if (at % part.every !== part.from) continue;
-      for (const way of waysAt(at)) {
+      for (const way of waysAt(alone.calls[at]!)) {
         const disturbed = await run(
           database,
           seed,
