@@ -27,7 +27,8 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
                  and a seed that fails fails again
   --every-kill-point
                  plays, in one process, small scenarios that together make every call there is, once for each call and
-                 each way to disturb it: killed before or after its effect, refused, or left without its answer
+                 each way to disturb it: killed before or after its effect, or left without its answer
+  --once         of these calls only the first of each kind: every kill point once, in a few minutes
   --contended    lets both sides edit the same field before they have heard of each other
   --replay FILE  plays the history in this file instead, as a failure has written it
   --times R      plays it so often: what fails at times is seen sooner or later. Default 1
@@ -78,6 +79,7 @@ const { values } = read({
     minutes: { type: "string" },
     fast: { type: "boolean", default: false },
     "every-kill-point": { type: "boolean", default: false },
+    once: { type: "boolean", default: false },
     contended: { type: "boolean", default: false },
     replay: { type: "string" },
     times: { type: "string", default: "1" },
@@ -110,7 +112,11 @@ const database = values.fast || values["every-kill-point"]
 if (values["every-kill-point"] && database) {
   const started = performance.now();
   const seed = number("seed", 0);
-  const swept = await sweep(database, { seed, say: console.log });
+  const swept = await sweep(database, {
+    seed,
+    once: values.once,
+    say: console.log,
+  });
   const seconds = (performance.now() - started) / 1000;
   const report = sweepReport(swept, seed, seconds);
   console.log(sweepText(report));

@@ -30,6 +30,7 @@ export class VirtualClock {
   #ids = 0;
   #busy = 0;
   #activity = 0;
+  #onIdle = () => {};
   #restore: (() => void) | undefined;
 
   /** `now`: epoch milliseconds. */
@@ -58,6 +59,7 @@ export class VirtualClock {
       if (isHeld) this.#busy--;
       isHeld = false;
       this.#activity++;
+      if (this.#busy === 0) this.#onIdle();
     };
   }
 
@@ -180,6 +182,9 @@ export class VirtualClock {
   async #quiet(): Promise<void> {
     let seen = -1;
     for (let turns = 0; turns < QUIET_TURNS; turns++) {
+      if (this.#busy > 0) {
+        await new Promise<void>((resolve) => this.#onIdle = resolve);
+      }
       await new Promise<void>((resolve) => setImmediate(() => resolve()));
       if (this.#busy > 0 || seen !== this.#activity) turns = -1;
       seen = this.#activity;

@@ -57,8 +57,16 @@ function worthwhile(calls: string[]): number[] {
 /** `part`: every so many calls only, from the given one on; a test has no time for all. */
 export async function sweep(
   database: HistoryDatabase,
-  { seed, say, part = { every: 1, from: 0 }, scenarios = SCENARIOS }: {
+  {
+    seed,
+    say,
+    once = false,
+    part = { every: 1, from: 0 },
+    scenarios = SCENARIOS,
+  }: {
     seed: number;
+    /** Each kill point of each function only where it is come to first. */
+    once?: boolean;
     say: (text: string) => void;
     part?: { every: number; from: number };
     scenarios?: readonly Scenario[];
@@ -80,12 +88,16 @@ export async function sweep(
       }`,
     );
   };
+  const done = new Set<string>();
   for (const scenario of scenarios) {
     const alone = await run(database, seed, scenario, () => []);
     note(scenario.name, null, alone);
     for (const at of worthwhile(alone.calls)) {
       if (at % part.every !== part.from) continue;
-      for (const way of waysAt(alone.calls[at]!)) {
+      const called = alone.calls[at]!;
+      if (once && done.has(called)) continue;
+      done.add(called);
+      for (const way of waysAt(called)) {
         const disturbed = await run(
           database,
           seed,
