@@ -2631,7 +2631,8 @@ begin
     'create_matches', link.create_state is not distinct from state,
     'created_from', case when link.create_lease is not null and link.row_base is null and link.create_state is distinct from state
       then link.create_state end,
-    'cancel_on_luma', (select s.cancel_on_luma from luma.settings s) and event.submission_status = 'cancelled',
+    -- Of a row that is gone there is no status, and no answer must be null.
+    'cancel_on_luma', (select s.cancel_on_luma from luma.settings s) and coalesce(event.submission_status = 'cancelled', false),
     'state', state,
     'changed', case when link.row_base is not null then to_jsonb(luma.changed_fields(state, link.row_base)) end,
     'culture', (select jsonb_build_object('name', c.name, 'asset_file', c.asset_file)
@@ -7907,12 +7908,13 @@ CREATE OR REPLACE FUNCTION public.luma_slug_taken(lease uuid)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  update luma.event_links l set slug = 'e-' || replace(l.event_id::text, '-', ''), create_lease = null, create_state = null
+  update luma.event_links l
+  set slug = 'e-' || replace(l.event_id::text, '-', ''), create_lease = o.lease, create_state = o.lease_state
   from luma.sync_outbox o
   where o.lease = luma_slug_taken.lease and l.event_id = o.entity_id and l.luma_event_id is null
   returning l.slug
 $function$
-  -- luma-drain: somebody else's event has our slug; gives the link one made of the whole id. Null when the lease is no longer held.
+  -- luma-drain: somebody else's event has our slug; gives the link one made of the whole id, under which the event may be there from here on. Null when the lease is no longer held.
   granted: service_role execute
 
 CREATE OR REPLACE FUNCTION public.luma_take_permits(calendar text, wanted integer)
