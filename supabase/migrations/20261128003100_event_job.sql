@@ -1,5 +1,7 @@
--- A deleted row with cancel_on_luma on. What the job said of it was null, which luma-drain refuses to read, and with it
--- every claim that had such a job in it: nothing was sent any more. The event is hidden, as without cancel_on_luma.
+-- Two things that a job said of an event. Of a deleted row it said null to whether the event is to be cancelled on Luma,
+-- where cancel_on_luma is on: luma-drain refuses to read that, and with it every claim that had such a job in it, so nothing
+-- was sent any more. And after a crash it knew no culture that the event had before, because that is in doubt then: the
+-- old tag stayed on Luma, came back from there, and the app's new culture was lost.
 
 create or replace function luma.event_job(o luma.sync_outbox)
 returns jsonb language plpgsql set search_path = '' as $$
@@ -46,7 +48,8 @@ begin
     'culture', (select jsonb_build_object('name', c.name, 'asset_file', c.asset_file)
                 from public.event_cultures c where c.slug = event.culture),
     'previous_culture', (select c.name from public.event_cultures c
-                         where c.slug = link.row_base ->> 'culture' and c.slug <> 'default'),
+                         -- What Luma was last known to hold, when it is in doubt what the row said then.
+                         where c.slug = coalesce(link.row_base ->> 'culture', link.luma_base ->> 'culture') and c.slug <> 'default'),
     'luma_cover', link.luma_base ->> 'cover_url'
   );
 end
