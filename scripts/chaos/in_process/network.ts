@@ -40,8 +40,8 @@ const REPEATED = 0.3;
 export class Network {
   /** What happened, in order: the same for the same seed. */
   readonly schedule: string[] = [];
-  /** How much longer Luma takes to answer. */
-  lumaDelayMs = 0;
+  /** How much longer a call takes, by its point or address. */
+  delayMs: (point: string) => number = () => 0;
 
   constructor(
     readonly clock: VirtualClock,
@@ -82,7 +82,7 @@ export class Network {
     const choose = this.choose;
     if (choose.chance(0.02)) return 300 + choose.below(1_500);
     if (isRpc(point)) return 1 + choose.below(12);
-    return 15 + choose.below(120) + (isPoint(point) ? this.lumaDelayMs / 2 : 0);
+    return 15 + choose.below(120) + this.delayMs(point) / 2;
   }
 
   note(what: string): void {

@@ -251,11 +251,18 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a pull that takes longer than a function may",
-    before: acts(event(1, { going: "u1" }), { do: "host-create", event: 2 }),
+    before: acts(
+      ...[2, 4, 6, 8, 10, 12].map((event): Act => ({
+        do: "host-create",
+        event,
+      })),
+    ),
     play: async (world) => {
-      world.network.lumaDelayMs = 9_000;
-      await acts({ do: "pull", pause: 70_000 })(world);
-      world.network.lumaDelayMs = 0;
+      world.network.delayMs = ofLuma(9_000);
+      await world.ask("luma-pull", JSON.stringify({ all: true })).catch(
+        () => {},
+      );
+      world.network.delayMs = () => 0;
       await world.pause(LONG_MS);
     },
   },
@@ -263,7 +270,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "a slow Luma",
     before: acts(event(1)),
     play: async (world) => {
-      world.network.lumaDelayMs = 6_000;
+      world.network.delayMs = ofLuma(6_000);
       await perform(world, {
         do: "edit",
         event: 1,
@@ -271,23 +278,32 @@ export const SCENARIOS: readonly Scenario[] = [
         n: 7,
         pause: 15_000,
       });
-      world.network.lumaDelayMs = 0;
+      world.network.delayMs = () => 0;
       await world.pause(LONG_MS);
     },
   },
   {
-    name: "no permits left",
-    before: acts(event(1), event(3)),
+    name: "a permit that is too old when the image has come",
     play: async (world) => {
-      await limit(world, 1);
-      await perform(world, { ...going("u1"), event: 3 } as Act);
-      await perform(world, { ...going("u2"), pause: 3_000 });
+      world.network.delayMs = (point) => point.endsWith(".jpg") ? 3_000 : 0;
+      await acts(event(1))(world);
+    },
+  },
+  {
+    name: "no permits left",
+    play: async (world) => {
+      await limit(world, 2);
+      await perform(world, { ...event(1), pause: 55_000 });
       await limit(world, 1_800);
       await world.pause(LONG_MS);
     },
     after: (world) => limit(world, 1_800),
   },
 ];
+
+function ofLuma(ms: number): (point: string) => number {
+  return (point) => / \/v\d\//.test(point) ? ms : 0;
+}
 
 async function limit(world: VirtualWorld, calls: number): Promise<void> {
   await world.stack
