@@ -89,7 +89,7 @@ export class VirtualClock {
 
   /** Puts this clock in the place of the machine's. */
   install(): void {
-    const clock = this;
+    const wall = () => this.wall;
     const target: Record<string, unknown> = globalThis as never;
     const names = [
       "setTimeout",
@@ -112,10 +112,10 @@ export class VirtualClock {
       Date: class extends MachineDate {
         constructor(...args: [] | [string | number | Date]) {
           // Several numbers are passed on as they are.
-          super(...(args.length > 0 ? args : [clock.wall]) as [number]);
+          super(...(args.length > 0 ? args : [wall()]) as [number]);
         }
         static override now(): number {
-          return clock.wall;
+          return wall();
         }
       },
     });

@@ -4,7 +4,8 @@ import { added, type Counts } from "../counts.ts";
 import { type Outcome, play } from "../run.ts";
 import type { HistoryDatabase } from "./database.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
-import { type Plan, VirtualWorld } from "./world.ts";
+import type { Plan } from "./trap_set.ts";
+import { VirtualWorld } from "./world.ts";
 
 const CONFIG: Config = {
   lossy: false,
@@ -137,11 +138,11 @@ async function run(
     before: async () => {
       if (!world) return;
       await scenario.before?.(world);
-      world.calls.length = 0;
-      world.plan = plan;
+      world.traps.calls.length = 0;
+      world.traps.plan = plan;
       await scenario.play(world);
-      calls = [...world.calls];
-      world.plan = () => [];
+      calls = [...world.traps.calls];
+      world.traps.plan = () => [];
       await scenario.after?.(world);
     },
   });

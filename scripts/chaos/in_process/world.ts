@@ -1,16 +1,11 @@
 /** The world in one process: the real database, the functions' own code, and a clock and a network of its own. */
-import type { Env } from "../../../supabase/functions/_shared/env.ts";
-import { createLumaClient } from "../../../supabase/functions/_shared/luma/client.ts";
-import {
-  createSimulator,
-  DEFAULT_CALENDARS,
-} from "../../luma-simulator/mod.ts";
+import { createSimulator } from "../../luma-simulator/mod.ts";
 import { appFile } from "../../stack/app_files.ts";
 import { setVaultSecret } from "../../stack/database.ts";
 import type { History, LumaAct, Trap } from "../acts.ts";
 import { Crashes } from "../crashes.ts";
 import { refusal } from "../data_api_proxy.ts";
-import { CALLERS, type FunctionName, isRpc } from "../kill_points.ts";
+import { type FunctionName, isRpc } from "../kill_points.ts";
 import { actOnLuma } from "../luma_acts.ts";
 import { Chooser } from "../random.ts";
 import { FREEZE_MS, LEASE_S, type System, World } from "../world.ts";
@@ -19,23 +14,19 @@ import { CronJobs } from "./cron.ts";
 import { DataApi } from "./data_api.ts";
 import type { HistoryDatabase } from "./database.ts";
 import { Functions } from "./functions.ts";
-import { type Arrival, isPoint, Network } from "./network.ts";
+import { type Arrival, Network } from "./network.ts";
 import { NetQueue } from "./net_queue.ts";
+import {
+  API,
+  environment,
+  LUMA,
+  subscribe,
+  WITH_STRANGERS,
+} from "./project.ts";
+import { TrapSet } from "./trap_set.ts";
 
 /** 2027-03-02, a day after what the migrations wrote. */
 const START_MS = 1_803_945_600_000 + 8 * 3_600_000;
-
-const API = "http://127.0.0.1:1";
-const LUMA = "http://127.0.0.1:2";
-
-const CALENDARS = ["blr", "zo_events"];
-/** A calendar that the app has no key for. */
-const STRANGERS = {
-  id: "cal-strangers",
-  name: "Strangers",
-  slug: "strangers",
-  key: "luma-key-strangers",
-};
 
 const ALL: FunctionName[] = ["luma-drain", "luma-pull", "luma-webhook"];
 const WEBHOOK_RETRIES_MS = [200, 500, ...Array(120).fill(1_000)];
@@ -43,30 +34,19 @@ const WEBHOOK_RETRIES_MS = [200, 500, ...Array(120).fill(1_000)];
 /** How long an outage of the database lasts. */
 const OUTAGE_MS = 2_000;
 
-/** What becomes of a call, by its number among all calls to kill points. */
-export type Plan = (number: number, arrival: Arrival) => Trap[];
-
 type Simulator = ReturnType<typeof createSimulator>;
 
 export class VirtualWorld extends World {
   readonly stack: System & { simulator: Simulator; functions: Functions };
   readonly crashes: Crashes;
-  readonly traps = {
-    set: new Map<string, number>(),
-    sprung: new Map<string, number>(),
-  };
+  readonly traps = new TrapSet();
   readonly network: Network;
-  /** Every call that came to a kill point, in order. */
-  readonly calls: string[] = [];
-  plan: Plan = () => [];
   readonly #clock: VirtualClock;
   readonly #choose: Chooser;
   readonly #database: HistoryDatabase;
   readonly #api: DataApi;
   readonly #cron: CronJobs;
   readonly #net: NetQueue;
-  #traps: Trap[] = [];
-  #planned: Trap[] = [];
   #databaseSkewMs = 0;
   #isDatabaseDown = false;
   /** Calls on their way, and those of them whose connection to the database was cut. */
@@ -83,12 +63,12 @@ export class VirtualWorld extends World {
     const functions = new Functions(
       this.#clock,
       () => this.network,
-      () => this.#env,
+      () => environment(this.stack, this.#secrets),
     );
     const simulator = createSimulator(LUMA, {
       now: () => this.#clock.now,
       seed: history.seed,
-      calendars: [...DEFAULT_CALENDARS, STRANGERS],
+      calendars: WITH_STRANGERS,
       rateLimitPerMinute: this.config.callsPerMinute,
       webhookRetryMs: WEBHOOK_RETRIES_MS,
       fetch: (input, init) => this.#deliverWebhook(new Request(input, init)),
@@ -145,41 +125,12 @@ export class VirtualWorld extends World {
     await this.prepare();
   }
 
-  readonly #secrets = new Map<string, readonly string[]>();
-
-  get #env(): Env {
-    const { calendars } = this.stack.simulator;
-    return {
-      supabaseUrl: API,
-      supabaseKey: this.stack.secretKey,
-      syncSecret: this.stack.syncSecret,
-      lumaUrl: LUMA,
-      apiKeys: new Map(
-        CALENDARS.map((name, at) => [name, calendars[at]!.key]),
-      ),
-      webhookSecrets: this.#secrets,
-      appUrl: API,
-      coverHosts: [new URL(API).host],
-    };
-  }
+  #secrets = new Map<string, readonly string[]>();
 
   async #setUp(): Promise<void> {
     const { simulator } = this.stack;
     await this.#setDatabaseClock();
-    for (const [at, name] of CALENDARS.entries()) {
-      const { key } = simulator.calendars[at]!;
-      const luma = createLumaClient({
-        apiKey: key,
-        baseUrl: LUMA,
-        fetch: async (input, init) =>
-          await simulator.handle(new Request(input, init)) ?? refusal(503),
-      });
-      const { secret } = await luma.createWebhook({
-        url: `${API}/functions/v1/luma-webhook`,
-        event_types: ["*"],
-      });
-      this.#secrets.set(name, [secret]);
-    }
+    this.#secrets = await subscribe(simulator);
     simulator.clearRequests();
     await this.configure();
     await this.#cron.start(this.#database.admin);
@@ -215,8 +166,7 @@ export class VirtualWorld extends World {
   }
 
   arm(trap: Trap): void {
-    count(this.traps.set, trap);
-    this.#traps.push(trap);
+    this.traps.arm(trap);
   }
 
   async crash(names: FunctionName[], point: string): Promise<void> {
@@ -272,8 +222,7 @@ export class VirtualWorld extends World {
   }
 
   async endFaults(): Promise<void> {
-    this.#traps = [];
-    this.plan = () => [];
+    this.traps.disarm();
     this.#clock.skewMs = 0;
     this.#databaseSkewMs = 0;
     this.functionsUp();
@@ -352,23 +301,8 @@ export class VirtualWorld extends World {
   }
 
   #take(arrival: Arrival, when: Trap["when"]): Trap | undefined {
-    if (!isPoint(arrival.point)) return undefined;
-    if (when === "before") {
-      this.#planned = this.plan(this.calls.length, arrival);
-      this.calls.push(`${arrival.process.name} ${arrival.point}`);
-    }
-    const planned = this.#planned.find((trap) => trap.when === when);
-    const at = planned
-      ? -1
-      : this.#traps.findIndex((trap) =>
-        trap.point === arrival.point && trap.when === when &&
-        CALLERS[trap.point]?.includes(arrival.process.name)
-      );
-    const trap = planned ?? (at < 0 ? undefined : this.#traps.splice(at, 1)[0]);
-    if (trap) {
-      count(this.traps.sprung, trap);
-      this.network.note(`${trap.point} ${trap.when}: ${trap.how}`);
-    }
+    const trap = this.traps.take(arrival, when);
+    if (trap) this.network.note(`${trap.point} ${when}: ${trap.how}`);
     return trap;
   }
 
@@ -398,9 +332,4 @@ export class VirtualWorld extends World {
     await this.#clock.sleep(this.network.latency("webhook"));
     return answer;
   }
-}
-
-function count(counts: Map<string, number>, { point, when, how }: Trap): void {
-  const name = `${point} ${when} ${how}`;
-  counts.set(name, (counts.get(name) ?? 0) + 1);
 }
