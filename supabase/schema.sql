@@ -2638,7 +2638,8 @@ begin
     'culture', (select jsonb_build_object('name', c.name, 'asset_file', c.asset_file)
                 from public.event_cultures c where c.slug = event.culture),
     'previous_culture', (select c.name from public.event_cultures c
-                         where c.slug = link.row_base ->> 'culture' and c.slug <> 'default'),
+                         -- What Luma was last known to hold, when it is in doubt what the row said then.
+                         where c.slug = coalesce(link.row_base ->> 'culture', link.luma_base ->> 'culture') and c.slug <> 'default'),
     'luma_cover', link.luma_base ->> 'cover_url'
   );
 end
@@ -5340,10 +5341,27 @@ begin
       select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(link.maybe_state) s where f.columns ? s.key
     );
   end loop;
+  for f in
+    select distinct on (t.field) t.field, t.value, (
+      select jsonb_object_agg(s.key, s.value) from jsonb_each(sent.value) s where t.columns ? s.key
+    ) as columns
+    from public.canonical_events e
+    cross join luma.fields_told(news) t
+    cross join jsonb_array_elements(to_jsonb(link) -> 'maybe_sent') with ordinality sent (value, age)
+    -- Only what is in doubt: what both sides have agreed on since, a host may set back.
+    where e.id = link.event_id and link.luma_base ? t.field
+      and not link.row_base ?| array(select jsonb_object_keys(t.columns))
+      and sent.value ?& array(select jsonb_object_keys(t.columns))
+      and luma.is_same_here(jsonb_populate_record(e, sent.value), t.field, t.value, t.columns)
+    order by t.field, sent.age
+  loop
+    link.luma_base := link.luma_base || jsonb_build_object(f.field, f.value);
+    link.row_base := link.row_base || f.columns;
+  end loop;
   return link;
 end
 $function$
-  -- The link as it would be if an update call whose answer was lost had been answered, as far as the news shows that it had its effect.
+  -- The link as it would be if an update call of which nobody heard more had been answered, as far as the news shows that it had its effect.
 
 CREATE OR REPLACE FUNCTION luma.reconcile(dry boolean DEFAULT true, calendar text DEFAULT NULL::text)
  RETURNS integer
