@@ -68,7 +68,16 @@ export const SCENARIOS: readonly Scenario[] = [
     ),
   },
   {
-    name: "cancelled here, shown again there",
+    name: "edited again before anybody goes on with what a dead run has left",
+    before: acts(hostEvent),
+    play: acts(
+      trap("luma_acknowledge", "before", "kill"),
+      { do: "edit", event: 1, field: "title", n: 5, pause: 3_000 },
+      { do: "edit", event: 1, field: "title", n: 7 },
+    ),
+  },
+  {
+    name: "cancelled here, hidden there",
     before: acts(event(1, { going: "u1" })),
     play: acts({ do: "status", event: 1, status: "cancelled" }),
   },
