@@ -2,9 +2,19 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { History } from "./chaos/acts.ts";
 import { campaign, replay } from "./chaos/campaign.ts";
+import { startHistoryDatabase } from "./chaos/in_process/database.ts";
+import { sweep } from "./chaos/in_process/sweep.ts";
+import {
+  hasFailed,
+  sweepReport,
+  sweepText,
+} from "./chaos/in_process/sweep_report.ts";
+import { VirtualWorld } from "./chaos/in_process/world.ts";
+import { StackWorld } from "./chaos/stack_world.ts";
 
 const HELP = `deno task chaos [--seed N] [--steps M] [--seeds K | --minutes T]
 deno task chaos --replay <file> [--times R]
+deno task chaos --every-kill-point [--seed N]
 
 Lets the app, admins, hosts, guests, drains, pulls and webhooks act at random on the real stack while everything between
 them breaks; then the faults stop, and both sides must come to rest, equal, with nothing lost and nothing doubled.
@@ -13,6 +23,12 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
   --steps M      acts of a history. Default 100
   --seeds K      so many histories, of consecutive seeds. Default 1
   --minutes T    consecutive seeds until the time is up
+  --fast         plays in one process, on a real database with time and a network of its own: many more histories,
+                 and a seed that fails fails again
+  --every-kill-point
+                 plays, in one process, small scenarios that together make every call there is, once for each call and
+                 each way to disturb it: killed before or after its effect, or left without its answer
+  --once         of these calls only the first of each kind: every kill point once, in a few minutes
   --contended    lets both sides edit the same field before they have heard of each other
   --replay FILE  plays the history in this file instead, as a failure has written it
   --times R      plays it so often: what fails at times is seen sooner or later. Default 1
@@ -38,6 +54,11 @@ function read<T extends ParseArgsConfig>(config: T) {
   }
 }
 
+async function write(report: object): Promise<void> {
+  if (values.out === undefined) return;
+  await Deno.writeTextFile(values.out, JSON.stringify(report, null, 2) + "\n");
+}
+
 async function historyIn(file: string): Promise<History> {
   try {
     return JSON.parse(await Deno.readTextFile(file));
@@ -56,6 +77,9 @@ const { values } = read({
     steps: { type: "string", default: "100" },
     seeds: { type: "string", default: "1" },
     minutes: { type: "string" },
+    fast: { type: "boolean", default: false },
+    "every-kill-point": { type: "boolean", default: false },
+    once: { type: "boolean", default: false },
     contended: { type: "boolean", default: false },
     replay: { type: "string" },
     times: { type: "string", default: "1" },
@@ -81,10 +105,33 @@ if (values.help) {
   console.log(HELP);
   Deno.exit(0);
 }
+const postgres = values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES");
+const database = values.fast || values["every-kill-point"]
+  ? await startHistoryDatabase(postgres)
+  : null;
+if (values["every-kill-point"] && database) {
+  const started = performance.now();
+  const seed = number("seed", 0);
+  const swept = await sweep(database, {
+    seed,
+    once: values.once,
+    say: console.log,
+  });
+  const seconds = (performance.now() - started) / 1000;
+  const report = sweepReport(swept, seed, seconds);
+  console.log(sweepText(report));
+  await write(report);
+  await database[Symbol.asyncDispose]();
+  Deno.exit(hasFailed(report) ? 1 : 0);
+}
 const common = {
   shrinks: number("shrinks", 0),
   failures: values.failures ?? await Deno.makeTempDir({ prefix: "chaos-" }),
-  postgres: values.postgres ?? Deno.env.get("LUMA_STACK_POSTGRES"),
+  makeWorld: (history: History) =>
+    database
+      ? VirtualWorld.start(history, database)
+      : StackWorld.start(history.config, postgres),
+  command: `deno task chaos${database ? " --fast" : ""}`,
   say: console.log,
 };
 const report = values.replay === undefined
@@ -93,6 +140,7 @@ const report = values.replay === undefined
     seed: number("seed", 0),
     steps: number("steps", 1),
     contended: values.contended,
+    inProcess: values.fast,
     ...(values.minutes === undefined
       ? { seeds: number("seeds", 1), minutes: Infinity }
       : { seeds: Infinity, minutes: number("minutes", 1) }),
@@ -102,7 +150,6 @@ const report = values.replay === undefined
     history: await historyIn(values.replay),
     times: number("times", 1),
   });
-if (values.out !== undefined) {
-  await Deno.writeTextFile(values.out, JSON.stringify(report, null, 2) + "\n");
-}
+await write(report);
+await database?.[Symbol.asyncDispose]();
 Deno.exit(report.failed.length === 0 ? 0 : 1);

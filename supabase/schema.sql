@@ -2658,13 +2658,15 @@ begin
     'create_matches', link.create_state is not distinct from state,
     'created_from', case when link.create_lease is not null and link.row_base is null and link.create_state is distinct from state
       then link.create_state end,
-    'cancel_on_luma', (select s.cancel_on_luma from luma.settings s) and event.submission_status = 'cancelled',
+    -- Of a row that is gone there is no status, and no answer must be null.
+    'cancel_on_luma', (select s.cancel_on_luma from luma.settings s) and coalesce(event.submission_status = 'cancelled', false),
     'state', state,
     'changed', case when link.row_base is not null then to_jsonb(luma.changed_fields(state, link.row_base)) end,
     'culture', (select jsonb_build_object('name', c.name, 'asset_file', c.asset_file)
                 from public.event_cultures c where c.slug = event.culture),
     'previous_culture', (select c.name from public.event_cultures c
-                         where c.slug = link.row_base ->> 'culture' and c.slug <> 'default'),
+                         -- What Luma was last known to hold, when it is in doubt what the row said then.
+                         where c.slug = coalesce(link.row_base ->> 'culture', link.luma_base ->> 'culture') and c.slug <> 'default'),
     'luma_cover', link.luma_base ->> 'cover_url'
   );
 end
@@ -5450,10 +5452,27 @@ begin
       select coalesce(jsonb_object_agg(s.key, s.value), '{}') from jsonb_each(link.maybe_state) s where f.columns ? s.key
     );
   end loop;
+  for f in
+    select distinct on (t.field) t.field, t.value, (
+      select jsonb_object_agg(s.key, s.value) from jsonb_each(sent.value) s where t.columns ? s.key
+    ) as columns
+    from public.canonical_events e
+    cross join luma.fields_told(news) t
+    cross join jsonb_array_elements(to_jsonb(link) -> 'maybe_sent') with ordinality sent (value, age)
+    -- Only what is in doubt: what both sides have agreed on since, a host may set back.
+    where e.id = link.event_id and link.luma_base ? t.field
+      and not link.row_base ?| array(select jsonb_object_keys(t.columns))
+      and sent.value ?& array(select jsonb_object_keys(t.columns))
+      and luma.is_same_here(jsonb_populate_record(e, sent.value), t.field, t.value, t.columns)
+    order by t.field, sent.age
+  loop
+    link.luma_base := link.luma_base || jsonb_build_object(f.field, f.value);
+    link.row_base := link.row_base || f.columns;
+  end loop;
   return link;
 end
 $function$
-  -- The link as it would be if an update call whose answer was lost had been answered, as far as the news shows that it had its effect.
+  -- The link as it would be if an update call of which nobody heard more had been answered, as far as the news shows that it had its effect.
 
 CREATE OR REPLACE FUNCTION luma.reconcile(dry boolean DEFAULT true, calendar text DEFAULT NULL::text)
  RETURNS integer
@@ -8072,12 +8091,13 @@ CREATE OR REPLACE FUNCTION public.luma_slug_taken(lease uuid)
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  update luma.event_links l set slug = 'e-' || replace(l.event_id::text, '-', ''), create_lease = null, create_state = null
+  update luma.event_links l
+  set slug = 'e-' || replace(l.event_id::text, '-', ''), create_lease = o.lease, create_state = o.lease_state
   from luma.sync_outbox o
   where o.lease = luma_slug_taken.lease and l.event_id = o.entity_id and l.luma_event_id is null
   returning l.slug
 $function$
-  -- luma-drain: somebody else's event has our slug; gives the link one made of the whole id. Null when the lease is no longer held.
+  -- luma-drain: somebody else's event has our slug; gives the link one made of the whole id, under which the event may be there from here on. Null when the lease is no longer held.
   granted: service_role execute
 
 CREATE OR REPLACE FUNCTION public.luma_take_permits(calendar text, wanted integer)

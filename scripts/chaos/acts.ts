@@ -76,6 +76,8 @@ export type FaultAct =
   | { do: "crash-database"; signal: "SIGQUIT" | "SIGINT"; meanwhile: LumaAct[] }
   | { do: "terminate" | "wipe-net" }
   | { do: "cron"; on: boolean }
+  /** In process only: a real machine's clock is not ours to set. */
+  | { do: "clock"; whose: "functions" | "database"; ms: number }
   /** For what a dead drain has left, and for what waits to be tried again, time passes. */
   | { do: "time" }
   /** Everything is up, and nobody acts until the jobs of dead drains were claimed again: how long takes that? */

@@ -83,7 +83,7 @@ async function create(
   world: World,
   act: Extract<AppAct, { do: "create" }>,
 ): Promise<void> {
-  const id = crypto.randomUUID();
+  const id = world.newId();
   const start = new Date(dayFromNow(7));
   const row = {
     id,

@@ -1,7 +1,7 @@
 /** Many histories, one after the other. */
 import type { History } from "./acts.ts";
 import { added, type Counts } from "./counts.ts";
-import { history as historyOf } from "./generate.ts";
+import { history as historyOf, type Options } from "./generate.ts";
 import {
   type Failed,
   failureText,
@@ -9,7 +9,7 @@ import {
   reportOf,
   textOf,
 } from "./report.ts";
-import { type Failure, type Outcome, play } from "./run.ts";
+import { type Failure, type MakeWorld, type Outcome, play } from "./run.ts";
 import { shrink } from "./shrink.ts";
 
 interface Common {
@@ -17,23 +17,27 @@ interface Common {
   shrinks: number;
   /** The folder for histories that fail. */
   failures: string;
-  postgres?: string | undefined;
+  makeWorld: MakeWorld;
+  /** What plays such histories. Default: deno task chaos. */
+  command?: string;
   say: (text: string) => void;
 }
 
 export async function campaign(
-  { seed, steps, seeds, minutes, contended = false, ...common }: Common & {
-    seed: number;
-    steps: number;
-    seeds: number;
-    minutes: number;
-    contended?: boolean;
-  },
+  { seed, steps, seeds, minutes, contended, inProcess, ...common }:
+    & Common
+    & Options
+    & {
+      seed: number;
+      steps: number;
+      seeds: number;
+      minutes: number;
+    },
 ): Promise<Report> {
   const until = performance.now() + minutes * 60_000;
   const histories = function* () {
     for (let n = 0; n < seeds && performance.now() < until; n++) {
-      yield historyOf(seed + n, steps, contended);
+      yield historyOf(seed + n, steps, { contended, inProcess });
     }
   };
   return await playAll(histories(), common);
@@ -80,8 +84,8 @@ async function playAll(
   return report;
 }
 
-function playOne(history: History, { postgres }: Common): Promise<Outcome> {
-  return play(history, postgres === undefined ? {} : { postgres });
+function playOne(history: History, { makeWorld }: Common): Promise<Outcome> {
+  return play(history, makeWorld);
 }
 
 /** Cuts a history short, and writes it down. */
@@ -108,6 +112,8 @@ async function explained(
     `${common.failures}/seed-${history.seed}-whole.json`,
     JSON.stringify(history, null, 2),
   );
-  const command = `deno task chaos --replay ${file} --times 10`;
+  const command = `${
+    common.command ?? "deno task chaos"
+  } --replay ${file} --times 10`;
   return { history, failure, shortest, shortestFailure, file, command };
 }

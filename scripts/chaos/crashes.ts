@@ -3,6 +3,9 @@ import type postgres from "postgres";
 import type { RpcCall } from "./data_api_proxy.ts";
 
 export class Crashes {
+  /** `now`: a monotonic clock, in milliseconds. */
+  constructor(readonly now: () => number) {}
+
   /** Milliseconds from a crash until its job was claimed again. */
   readonly retriedAfterMs: number[] = [];
   /** Crashes by kill point; "" for those at no point in particular. */
@@ -21,7 +24,7 @@ export class Crashes {
   /** Right after the drain's process has ended. */
   async note(sql: postgres.Sql, point: string): Promise<void> {
     this.byPoint.set(point, (this.byPoint.get(point) ?? 0) + 1);
-    const at = performance.now();
+    const at = this.now();
     const leased = await sql`
       select entity_id from luma.sync_outbox where lease is not null and entity in ('event', 'rsvp')`;
     for (const { entity_id } of leased) {
@@ -41,7 +44,7 @@ export class Crashes {
       const at = this.#left.get(id);
       if (at === undefined) continue;
       this.#left.delete(id);
-      this.retriedAfterMs.push(Math.round(performance.now() - at));
+      this.retriedAfterMs.push(Math.round(this.now() - at));
     }
   }
 }

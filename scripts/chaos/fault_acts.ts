@@ -1,44 +1,30 @@
 /** What breaks, and what admins do. */
 import type { AdminAct, FaultAct, TamperAct } from "./acts.ts";
-import { actOnLuma } from "./luma_acts.ts";
-import { databaseIsBack, until } from "./wait.ts";
 import { mark, type World } from "./world.ts";
 
 const DELAY_MS = 1_500;
 
 export async function fault(world: World, act: FaultAct): Promise<void> {
-  const { stack } = world;
   if (act.do !== "trap") world.count(nameOf(act));
   switch (act.do) {
     case "trap":
-      return world.traps.arm(act);
+      return world.arm(act);
     case "webhooks":
       return disturbWebhooks(world, act);
     case "kill":
       return await world.crash([act.name], "");
     case "functions":
-      if (act.up) return stack.functions.start();
-      await world.crash(["luma-drain", "luma-pull", "luma-webhook"], "");
-      return await stack.functions.stop();
+      return act.up ? world.functionsUp() : await world.functionsDown();
     case "crash-database":
-      await stack.stopPostgres(act.signal);
-      for (const luma of act.meanwhile) await actOnLuma(world, luma, true);
-      await stack.startPostgres();
-      return await databaseIsBack(stack);
+      return await world.crashDatabase(act.signal, act.meanwhile);
     case "terminate":
-      // The sync's: the Data API's and pg_net's. The app's own connections are the app's.
-      await stack.admin`
-        select pg_terminate_backend(pid) from pg_stat_activity
-        where usename = 'authenticator' or application_name like 'pg_net%'`;
-      return;
+      return await world.terminate();
     case "wipe-net":
-      // What is being sent just now is gone anyway.
-      await stack.admin`
-        delete from net.http_request_queue where id in (select id from net.http_request_queue for update skip locked)`;
-      return;
+      return await world.wipeNet();
     case "cron":
-      await (act.on ? stack.cron.resume() : stack.cron.pause());
-      return;
+      return await world.cron(act.on);
+    case "clock":
+      return world.stepClock(act.whose, act.ms);
     case "time":
       return await world.passTime();
     case "recover":
@@ -50,14 +36,16 @@ export async function fault(world: World, act: FaultAct): Promise<void> {
 const RECOVERY_S = 90;
 
 async function recover(world: World): Promise<void> {
-  const { functions, cron, sql } = world.stack;
-  functions.start();
-  await cron.resume();
-  const alive = performance.now() + RECOVERY_S * 1000;
-  await until(
+  const { sql } = world.stack;
+  world.functionsUp();
+  await world.cron(true);
+  const alive = world.crashes.now() + RECOVERY_S * 1000;
+  await world.until(
     "the jobs of dead drains were claimed again",
     async () => {
-      if (world.crashes.waiting === 0 || performance.now() > alive) return true;
+      if (world.crashes.waiting === 0 || world.crashes.now() > alive) {
+        return true;
+      }
       // A change may have been taken back, or its calendar may be paused.
       const due = await sql`
         select from luma.sync_outbox where version > done_version or lease is not null`;
@@ -79,6 +67,8 @@ function nameOf(act: Exclude<FaultAct, { do: "trap" }>): string {
       return act.up ? "functions up again" : "functions down";
     case "cron":
       return act.on ? "cron on again" : "cron silent";
+    case "clock":
+      return `clock of the ${act.whose} ${act.ms > 0 ? "forward" : "back"}`;
     case "terminate":
       return "backends terminated";
     case "wipe-net":
@@ -103,14 +93,18 @@ function disturbWebhooks(
   stack.simulator.faults.add({ on: "webhook", count, ...effect });
 }
 
-export async function administer(
-  { stack }: World,
-  act: AdminAct,
-): Promise<void> {
-  const { sql } = stack;
+/** What is not in a condition to be done. */
+const REFUSED = "55000";
+
+export async function administer(world: World, act: AdminAct): Promise<void> {
+  const { sql } = world.stack;
   switch (act.do) {
     case "pull":
-      await sql`select luma.pull_now()`;
+      await sql`select luma.pull_now()`.catch((error) => {
+        // With the mode off an admin is told so.
+        if (error.code !== REFUSED) throw error;
+        world.skipped++;
+      });
       return;
     case "drain":
       await sql`select luma.ring()`;
@@ -138,7 +132,7 @@ export async function tamper(world: World, act: TamperAct): Promise<void> {
     return;
   }
   const { id } = event;
-  await until("the row has its Luma event", async () => {
+  await world.until("the row has its Luma event", async () => {
     const linked = await sql`
       select from public.canonical_events where id = ${id} and luma_event_id is not null`;
     return linked.length > 0;

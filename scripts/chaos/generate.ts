@@ -49,15 +49,24 @@ const BUSY = [
 /** No more than these are alive at a time, so that all have something happen to them. */
 const EVENTS_MAX = 10;
 
+/** A clock is set by so much at most. */
+const CLOCK_STEP_S = 3;
+
 /** So many acts after it an outage is over. */
 const OUTAGE_ACTS = 4;
+
+export interface Options {
+  contended?: boolean;
+  /** For a world in process: more faults, clocks that are set, and time to recover in every history. */
+  inProcess?: boolean;
+}
 
 export function history(
   seed: number,
   steps: number,
-  contended = false,
+  options: Options = {},
 ): History {
-  return new Author(seed, contended).write(steps);
+  return new Author(seed, options).write(steps);
 }
 
 class Author {
@@ -68,10 +77,10 @@ class Author {
   readonly #config;
   #n = 0;
 
-  constructor(readonly seed: number, contended: boolean) {
+  constructor(readonly seed: number, readonly options: Options) {
     this.#choose = new Chooser(seed);
     this.#config = {
-      contended,
+      contended: options.contended ?? false,
       lossy: seed % 3 === 2,
       cancelOnLuma: seed % 4 === 3,
       callsPerMinute: seed % 5 === 4 ? 200 : 2_000,
@@ -80,7 +89,7 @@ class Author {
 
   /** In every fourth history, because it takes as long as a lease. */
   get #mayRecover(): boolean {
-    return this.seed % 4 === 0;
+    return this.options.inProcess || this.seed % 4 === 0;
   }
 
   write(steps: number): History {
@@ -111,7 +120,7 @@ class Author {
       app: 38,
       luma: 24,
       admin: 5,
-      fault: 33,
+      fault: this.options.inProcess ? 60 : 33,
     });
     if (side === "app") return this.#app();
     if (side === "luma") return this.#luma();
@@ -261,6 +270,7 @@ class Author {
 
   #fault(at: number): FaultAct {
     const choose = this.#choose;
+    if (this.options.inProcess && choose.chance(0.04)) return this.#clock(at);
     const what = choose.weighted({
       trap: 60,
       webhooks: 12,
@@ -315,6 +325,14 @@ class Author {
     }
   }
 
+  #clock(at: number): FaultAct {
+    const whose = this.#choose.of(["functions", "database"] as const);
+    const ms = (1 + this.#choose.below(CLOCK_STEP_S)) * 1_000 *
+      this.#choose.of([1, -1]);
+    this.#after(at, { do: "clock", whose, ms: -ms });
+    return { do: "clock", whose, ms };
+  }
+
   #trap(): FaultAct {
     const choose = this.#choose;
     const point = choose.chance(0.6)
@@ -323,7 +341,7 @@ class Author {
     const when = choose.of(["before", "after"] as const);
     // Frozen, a function waits for its lease to run out: seconds, so seldom.
     const ways = waysAt(point, when).filter((how) =>
-      how !== "freeze" || choose.chance(0.1)
+      how !== "freeze" || choose.chance(this.options.inProcess ? 0.5 : 0.1)
     );
     return { do: "trap", point, when, how: choose.of(ways) };
   }

@@ -4,8 +4,8 @@ import type { How, Trap } from "./acts.ts";
 
 export type FunctionName = "luma-drain" | "luma-pull" | "luma-webhook";
 
-/** Only scripts call these: registering webhooks, and asking whose key it is. */
-const OF_SCRIPTS = /webhooks|get-self/;
+/** Only scripts call these: registering webhooks, and showing which tags there are. */
+const OF_SCRIPTS = /webhooks|event-tags\/list/;
 
 /** Which functions make a call, by point. */
 export const CALLERS: Record<string, FunctionName[]> = {
@@ -14,7 +14,9 @@ export const CALLERS: Record<string, FunctionName[]> = {
       (route) => [route, ["luma-drain"]],
     ),
   ),
-  [LUMA_ROUTES.getCalendar]: ["luma-pull", "luma-drain"],
+  // Whether a key that was refused is still good.
+  [LUMA_ROUTES.getSelf]: ["luma-pull", "luma-drain"],
+  [LUMA_ROUTES.getCalendar]: ["luma-pull"],
   [LUMA_ROUTES.listEvents]: ["luma-pull"],
   [LUMA_ROUTES.getEvent]: ["luma-pull", "luma-drain"],
   [LUMA_ROUTES.listGuests]: ["luma-pull", "luma-drain"],

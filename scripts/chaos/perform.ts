@@ -33,5 +33,5 @@ export async function perform(world: World, act: Act): Promise<void> {
   else if (ADMIN.includes(act.do)) await administer(world, act as AdminAct);
   else await fault(world, act as FaultAct);
   // The rhythm of the history, not a wait for anything: functions start and work meanwhile.
-  await new Promise((resolve) => setTimeout(resolve, act.pause ?? 0));
+  await world.pause(act.pause ?? 0);
 }

@@ -1,8 +1,6 @@
 /** The faults stop. Now the system has so many drains and pulls to come to rest. */
-import type { Stack } from "../stack/mod.ts";
 import { approveAll } from "./app_acts.ts";
-import { databaseIsBack, impatient, until } from "./wait.ts";
-import type { World } from "./world.ts";
+import type { System, World } from "./world.ts";
 
 /** Drains and pulls until both sides are equal. */
 export interface Rest {
@@ -27,19 +25,8 @@ export async function comeToRest(world: World): Promise<Rest> {
 
 async function endFaults(world: World): Promise<void> {
   const { stack } = world;
-  await world.traps.disarm();
+  await world.endFaults();
   stack.simulator.faults.clear();
-  stack.functions.start();
-  // From here on a drain runs when it is told to, so that time can be made to pass between two.
-  await stack.net.pause();
-  await stack.cron.pause();
-  await world.crash(["luma-drain", "luma-pull", "luma-webhook"], "");
-  await databaseIsBack(stack);
-  await until("no call of a dead function is under way", async () => {
-    const [busy] = await stack.admin`
-      select count(*)::int as calls from pg_stat_activity where usename = 'authenticator' and state <> 'idle'`;
-    return busy!.calls === 0;
-  });
   for (const calendar of ["blr", "zo_events"]) {
     await stack.sql`select luma.resume(${calendar})`;
   }
@@ -54,7 +41,7 @@ async function endFaults(world: World): Promise<void> {
 async function settle(world: World, rest: Rest): Promise<void> {
   const { stack } = world;
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    await webhooksIdle(stack);
+    await world.webhooksIdle();
     await world.passTime();
     await stack
       .admin`update luma.webhook_inbox set due_at = now() where due_at is not null`;
@@ -63,19 +50,13 @@ async function settle(world: World, rest: Rest): Promise<void> {
     await stack.sql`select luma.sweep()`;
     await drain(world);
     rest.drains++;
-    await webhooksIdle(stack);
+    await world.webhooksIdle();
     if (await isIdle(stack)) return;
   }
   throw new Error(`After ${ROUNDS_MAX} drains something is still left to do`);
 }
 
-async function webhooksIdle({ simulator }: Stack): Promise<void> {
-  let isIdle = false;
-  simulator.webhooksIdle().then(() => isIdle = true);
-  await until("every webhook is delivered", () => isIdle, 120);
-}
-
-async function isIdle({ sql }: Stack): Promise<boolean> {
+async function isIdle({ sql }: System): Promise<boolean> {
   const left = await sql`
     select from luma.sync_outbox where version > done_version and dead_at is null
     union all select from luma.rechecks
@@ -84,29 +65,10 @@ async function isIdle({ sql }: Stack): Promise<boolean> {
 }
 
 export async function drain(world: World): Promise<void> {
-  await ask(world, "luma-drain", undefined);
+  await world.ask("luma-drain");
 }
 
 /** Reads everything on Luma. */
 export async function pull(world: World): Promise<void> {
-  await ask(world, "luma-pull", JSON.stringify({ all: true }));
-}
-
-async function ask(
-  world: World,
-  name: string,
-  body: string | undefined,
-): Promise<void> {
-  const { functionsUrl, syncSecret } = world.stack;
-  const response = await fetch(`${functionsUrl}/${name}?wait=1`, {
-    method: "POST",
-    headers: { "x-luma-sync-secret": syncSecret },
-    body: body ?? null,
-    client: impatient,
-  });
-  const answer = await response.text();
-  world.answers.push(answer);
-  if (!response.ok) {
-    throw new Error(`${name} answered ${response.status}: ${answer}`);
-  }
+  await world.ask("luma-pull", JSON.stringify({ all: true }));
 }

@@ -5,7 +5,7 @@ import { diagnosis } from "./diagnosis.ts";
 import { INVARIANTS } from "./invariants/mod.ts";
 import { perform } from "./perform.ts";
 import { comeToRest } from "./rest.ts";
-import { World } from "./world.ts";
+import type { World } from "./world.ts";
 
 export interface Failure {
   /** An invariant, "comes-to-rest", or "acts" when an act itself could not be performed. */
@@ -21,9 +21,12 @@ export interface Outcome {
   seconds: number;
 }
 
+/** Makes the world for a history. */
+export type MakeWorld = (history: History) => Promise<World>;
+
 export interface PlayOptions {
-  /** See startStack(). */
-  postgres?: string;
+  /** Called after the acts, before the faults stop. */
+  before?: (world: World) => Promise<void>;
   /** Called when the system has come to rest, before it is looked at. */
   atRest?: (world: World) => Promise<void>;
 }
@@ -33,10 +36,11 @@ const LOOK_EVERY = 10;
 
 export async function play(
   history: History,
+  makeWorld: MakeWorld,
   options: PlayOptions = {},
 ): Promise<Outcome> {
   const started = performance.now();
-  await using world = await World.start(history.config, options.postgres);
+  await using world = await makeWorld(history);
   const found = await problem(world, history, options);
   const failure = found && { ...found, why: await diagnosis(world) };
   const counts = await countsOf(world, history);
@@ -52,7 +56,7 @@ type Found = Omit<Failure, "why"> | null;
 async function problem(
   world: World,
   { acts }: History,
-  { atRest }: PlayOptions,
+  { before, atRest }: PlayOptions,
 ): Promise<Found> {
   for (const [at, act] of acts.entries()) {
     const failed = await attempt("acts", () => perform(world, act));
@@ -66,6 +70,8 @@ async function problem(
     const broken = await check(world, "always");
     if (broken) return broken;
   }
+  const failed = await attempt("acts", async () => await before?.(world));
+  if (failed) return failed;
   const stuck = await attempt("comes-to-rest", async () => {
     world.rest = await comeToRest(world);
   });

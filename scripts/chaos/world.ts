@@ -1,13 +1,11 @@
-/** The system under test, those who act on it, and what they remember. */
-import type { SimEvent } from "../luma-simulator/mod.ts";
-import { type Stack, startStack } from "../stack/mod.ts";
-import type { Config, Field } from "./acts.ts";
-import { Crashes } from "./crashes.ts";
-import { type DataApiProxy, startDataApiProxy } from "./data_api_proxy.ts";
-import { Ledger } from "./ledger.ts";
+/** The system under test, those who act on it, and what they remember: on the real stack, or in one process. */
+import type { LumaSimulator, SimEvent } from "../luma-simulator/mod.ts";
+import type { Stack } from "../stack/mod.ts";
+import type { Config, Field, LumaAct, Trap } from "./acts.ts";
+import type { Crashes } from "./crashes.ts";
 import type { FunctionName } from "./kill_points.ts";
+import { Ledger } from "./ledger.ts";
 import type { Rest } from "./rest.ts";
-import { Traps } from "./traps.ts";
 
 export interface KnownEvent {
   /** The app's row. Of a host's event not known before the row is there. */
@@ -17,16 +15,26 @@ export interface KnownEvent {
   isOver?: boolean;
 }
 
-/** So long is a lease; what waits for one to run out waits a little longer. */
-const LEASE_S = 15;
-const FREEZE_MS = (LEASE_S + 2) * 1000;
+/** What can be looked at. */
+export interface System
+  extends Pick<Stack, "sql" | "admin" | "secretKey" | "syncSecret"> {
+  readonly simulator: LumaSimulator;
+  readonly functions: { logs(): string };
+  readonly postgres: { readonly log: string };
+}
 
-/** Luma's own takes longer and gives up in the end; here only what a fault drops is lost. */
-const WEBHOOK_RETRIES_MS = [200, 500, ...Array(120).fill(1_000)];
+/** Jobs are leased for so long; what waits for one to run out waits a little longer. */
+export const LEASE_S = 15;
+export const FREEZE_MS = (LEASE_S + 2) * 1000;
 
-export class World implements AsyncDisposable {
+/** How many traps were set, and sprung: "point when how". */
+export interface TrapCounts {
+  readonly set: Map<string, number>;
+  readonly sprung: Map<string, number>;
+}
+
+export abstract class World implements AsyncDisposable {
   readonly ledger = new Ledger();
-  readonly crashes = new Crashes();
   /** By the number of the act that made them. */
   readonly events = new Map<number, KnownEvent>();
   readonly faults = new Map<string, number>();
@@ -41,67 +49,50 @@ export class World implements AsyncDisposable {
   rest: Rest | null = null;
   /** What the functions were seen to answer. */
   readonly answers: string[] = [];
-  readonly traps: Traps;
-  readonly #deadRuns = new Set<string>();
-  readonly #runs = new Set<string>();
+  abstract readonly stack: System;
+  abstract readonly crashes: Crashes;
+  abstract readonly traps: TrapCounts;
 
-  private constructor(
-    readonly stack: Stack,
-    readonly config: Config,
-    readonly proxy: DataApiProxy,
-    traps: (world: World) => Traps,
-  ) {
-    this.traps = traps(this);
-  }
+  constructor(readonly config: Config) {}
 
-  static async start(config: Config, postgres?: string): Promise<World> {
-    // The functions call the proxy from their first request on.
-    const at: { world?: World } = {};
-    const proxy = startDataApiProxy({
-      before: (call) =>
-        at.world?.traps.before(call) ?? Promise.resolve(undefined),
-      after: (call, answer) =>
-        at.world?.traps.after(call, answer) ?? Promise.resolve(undefined),
-    });
-    try {
-      const stack = await startStack({
-        seed: false,
-        webhooks: true,
-        postgres,
-        simulator: {
-          rateLimitPerMinute: config.callsPerMinute,
-          webhookRetryMs: WEBHOOK_RETRIES_MS,
-        },
-        env: { SUPABASE_URL: proxy.url },
-      });
-      proxy.target = stack.url;
-      const world = new World(
-        stack,
-        config,
-        proxy,
-        (world) =>
-          new Traps(() => stack.simulator, {
-            crash: (names, point) => world.crash(names, point),
-            freeze: (names) => world.freeze(names),
-            expireLeases: (body) => world.expireLeases(body),
-            heard: (call, answer) => {
-              world.crashes.heard(call, answer);
-              if (call.name === "luma_drain_start") {
-                world.#runs.add(runOf(answer));
-              }
-            },
-          }),
-      );
-      at.world = world;
-      await world.#prepare();
-      return world;
-    } catch (error) {
-      await proxy.stop();
-      throw error;
-    }
-  }
+  /** An id for a row of the app's. */
+  abstract newId(): string;
+  /** Leaves the system alone for so long. */
+  abstract pause(ms: number): Promise<void>;
+  /** Waits until a condition holds; throws, saying what was waited for, after `seconds`. */
+  abstract until(
+    what: string,
+    holds: () => boolean | Promise<boolean>,
+    seconds?: number,
+  ): Promise<void>;
 
-  async #prepare(): Promise<void> {
+  /** Sets a trap for the next call that comes to a kill point. */
+  abstract arm(trap: Trap): void;
+  /** Kills those of the functions that run. */
+  abstract crash(names: FunctionName[], point: string): Promise<void>;
+  abstract functionsUp(): void;
+  abstract functionsDown(): Promise<void>;
+  /** Stops the database, lets Luma go on meanwhile, and starts it again. */
+  abstract crashDatabase(
+    signal: "SIGQUIT" | "SIGINT",
+    meanwhile: LumaAct[],
+  ): Promise<void>;
+  /** Cuts the connections of the Data API and of pg_net. The app's own are the app's. */
+  abstract terminate(): Promise<void>;
+  abstract wipeNet(): Promise<void>;
+  abstract cron(on: boolean): Promise<void>;
+  /** Sets a clock forward or back. */
+  abstract stepClock(whose: "functions" | "database", ms: number): void;
+  /** Ends what traps, outages and dead functions have left; from here on a drain runs only when it is told to. */
+  abstract endFaults(): Promise<void>;
+  /** Calls a function, and answers what it says when it is through. Throws when that is no 2xx. */
+  abstract ask(name: FunctionName, body?: string): Promise<void>;
+  abstract webhooksIdle(): Promise<void>;
+  abstract passTime(): Promise<void>;
+  abstract [Symbol.asyncDispose](): Promise<void>;
+
+  /** The app's people and cultures, and a sync that is live. */
+  protected async prepare(): Promise<void> {
     const { sql } = this.stack;
     await sql`
       insert into public.event_cultures (slug, name, asset_file)
@@ -110,6 +101,12 @@ export class World implements AsyncDisposable {
     await sql`
       insert into public.users (id, name, email)
       select 'u' || n, 'User ' || n, 'u' || n || '@example.com' from generate_series(1, 5) n`;
+    await sql`select luma.set_mode('live')`;
+  }
+
+  /** What the history wants, and settings for many crashes in a short time. */
+  protected async configure(): Promise<void> {
+    const { sql } = this.stack;
     const { callsPerMinute: limit, cancelOnLuma } = this.config;
     const ours = Math.floor(limit * 0.9);
     // A job is not buried for the crashes that are made here, nor does a retry wait for minutes.
@@ -119,44 +116,24 @@ export class World implements AsyncDisposable {
     },
         cancel_on_luma = ${cancelOnLuma}, lease_seconds = ${LEASE_S}, max_crashes = 1000,
         retry_base_seconds = 0.5, retry_cap_seconds = 10, edit_spacing_ms = 100, scheduled_pulls = false`;
-    await sql`select luma.set_mode('live')`;
   }
 
   count(fault: string): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
   }
 
-  async crash(names: FunctionName[], point: string): Promise<void> {
-    const { functions, admin } = this.stack;
-    const running = names.filter((name) => functions.pid(name) !== undefined);
-    await Promise.all(running.map((name) => functions.kill(name)));
-    if (running.includes("luma-drain")) {
-      for (const run of this.#runs) this.#deadRuns.add(run);
-      this.#runs.clear();
-    }
-    // The database may be down as well.
-    if (running.length > 0) {
-      await this.crashes.note(admin, point).catch(() => {});
+  protected async heardAnswer(
+    name: FunctionName,
+    response: Response,
+  ): Promise<void> {
+    const answer = await response.text();
+    this.answers.push(answer);
+    if (!response.ok) {
+      throw new Error(`${name} answered ${response.status}: ${answer}`);
     }
   }
 
-  async freeze(names: FunctionName[]): Promise<void> {
-    const { functions } = this.stack;
-    const pids = names.flatMap((name) => functions.pid(name) ?? []);
-    const signal = (name: Deno.Signal) => {
-      for (const pid of pids) {
-        try {
-          Deno.kill(pid, name);
-        } catch (error) {
-          if (!(error instanceof Deno.errors.NotFound)) throw error; // Killed meanwhile.
-        }
-      }
-    };
-    signal("SIGSTOP");
-    await new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
-    signal("SIGCONT");
-  }
-
+  /** Lets the leases in this call run out. */
   async expireLeases(body: string): Promise<void> {
     const leases = body.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ??
       [];
@@ -166,10 +143,9 @@ export class World implements AsyncDisposable {
     await admin`select luma.expire_leases()`;
   }
 
-  /** For what dead drains have left, and for what waits to be tried again, time passes. */
-  async passTime(): Promise<void> {
+  /** Makes everything due that waits for its time, and the jobs of these drains, which are dead. */
+  protected async makeDue(dead: string[]): Promise<void> {
     const { admin } = this.stack;
-    const dead = [...this.#deadRuns];
     await admin`
       update luma.sync_outbox set due_at = now() - interval '1 second'
       where due_at > now() and (lease is null or leased_by::text = any(${dead}))`;
@@ -177,7 +153,6 @@ export class World implements AsyncDisposable {
     await admin`update luma.event_links set guests_due_at = now() where guests_due_at > now()`;
     await admin`update luma.rechecks set due_at = now() where due_at > now()`;
     await admin`update luma.covers set retry_at = now() where retry_at > now()`;
-    this.crashes.forget();
   }
 
   /** An event that both the app and Luma may know by now; undefined for one that is over, or was never made. */
@@ -200,23 +175,11 @@ export class World implements AsyncDisposable {
       slug.includes(mark(id))
     );
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.traps.disarm();
-    // Whoever still calls the proxy would be waited for.
-    await this.stack.functions.stop();
-    await this.proxy.stop();
-    await this.stack.stop();
-  }
 }
 
 /** The part of a slug that says whose it is: see luma.slug_for(). */
 export function mark(rowId: string): string {
   return rowId.replaceAll("-", "").slice(0, 12);
-}
-
-function runOf(answer: string): string {
-  return /"run_id"\s*:\s*"([^"]+)"/.exec(answer)?.[1] ?? "";
 }
 
 /** Luma's name of a field. */

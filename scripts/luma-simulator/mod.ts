@@ -4,6 +4,7 @@
  */
 export {
   type CalendarOptions,
+  createSimulator,
   DEFAULT_CALENDARS,
   type LumaSimulator,
   type SimulatorOptions,

@@ -15,7 +15,8 @@ import type { RecordedRequest } from "./api.ts";
 /** More than Luma would take in one call, and little enough to hold in memory. */
 const MAX_BODY_BYTES = 20 * 1024 * 1024;
 
-interface Served {
+/** What is reached by HTTP, or in process. */
+export interface Served {
   api: Api;
   requests: Recorder<RecordedRequest>;
   operated: () => Operated;

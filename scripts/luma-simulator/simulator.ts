@@ -9,12 +9,14 @@ import { seededRandom } from "./ids.ts";
 import { Guest, Host } from "./people.ts";
 import { RateLimiter } from "./rate_limit.ts";
 import { Recorder } from "./recorder.ts";
-import { listen } from "./server.ts";
+import { type Handler, handlerOf } from "./in_process.ts";
+import { listen, type Served } from "./server.ts";
 import { type Delivery, WebhookSender } from "./webhook_sender.ts";
 import {
   type SimCalendar,
   type SimEmail,
   type SimEvent,
+  type SimWebhook,
   World,
 } from "./world.ts";
 
@@ -43,6 +45,8 @@ export interface SimulatorOptions {
   webhookRetryMs?: number[];
   /** Makes ids, slugs and the chances of faults repeat from run to run; without it they differ. */
   seed?: number;
+  /** Sends the webhooks. Default: the global fetch. */
+  fetch?: typeof fetch;
 }
 
 export const DEFAULT_CALENDARS: CalendarOptions[] = [
@@ -89,6 +93,8 @@ export interface LumaSimulator {
     matches: (delivery: Delivery) => boolean,
     timeoutMs?: number,
   ): Promise<Delivery>;
+  /** Who is subscribed to what, with the secrets. */
+  webhooks(): SimWebhook[];
   /** Resolves when no webhook is on its way, retries included. */
   webhooksIdle(): Promise<void>;
   /** Back to the empty start: also faults, records and rate limits. */
@@ -101,6 +107,32 @@ export interface LumaSimulator {
 export async function startSimulator(
   options: SimulatorOptions = {},
 ): Promise<LumaSimulator> {
+  const hostname = options.hostname ?? "127.0.0.1";
+  const at = { url: "", close: () => Promise.resolve() };
+  const { simulator, served } = assemble(options, at);
+  const server = await listen(served, hostname, options.port ?? 0);
+  Object.assign(at, {
+    url: `http://${hostname}:${server.port}`,
+    close: server.close,
+  });
+  return simulator;
+}
+
+/** A Luma in memory that is called directly, at an address of the caller's choice, and listens on no port. */
+export function createSimulator(
+  url: string,
+  options: Omit<SimulatorOptions, "port" | "hostname"> = {},
+): LumaSimulator & { handle: Handler } {
+  const at = { url, close: () => Promise.resolve() };
+  const { simulator, served } = assemble(options, at);
+  return Object.assign(simulator, { handle: handlerOf(served) });
+}
+
+/** `at`: where it is reached, known by the first request. */
+function assemble(
+  options: SimulatorOptions,
+  at: { url: string; close: () => Promise<void> },
+): { simulator: LumaSimulator; served: Served } {
   const now = options.now ?? Date.now;
   const stopping = new AbortController();
   const random = seededRandom(options.seed);
@@ -111,6 +143,7 @@ export async function startSimulator(
     () => world,
     faults,
     options.webhookRetryMs ?? [200, 1_000, 5_000],
+    options.fetch,
   );
   const world: World = new World(
     now,
@@ -118,14 +151,13 @@ export async function startSimulator(
     random,
   );
   addCalendars(world, options.calendars ?? DEFAULT_CALENDARS);
-  let url = "";
   const api = new Api({
     world: () => world,
     faults,
     limiter,
     requests,
     pageSize: options.pageSize ?? 50,
-    baseUrl: () => url,
+    baseUrl: () => at.url,
     stopping: stopping.signal,
   });
   const operated = () => ({
@@ -133,15 +165,10 @@ export async function startSimulator(
     world,
     faults,
   });
-  const hostname = options.hostname ?? "127.0.0.1";
-  const server = await listen(
-    { api, requests, operated },
-    hostname,
-    options.port ?? 0,
-  );
-  url = `http://${hostname}:${server.port}`;
   const simulator: LumaSimulator = {
-    url,
+    get url() {
+      return at.url;
+    },
     calendars: world.calendars,
     requests: requests.items,
     deliveries: sender.deliveries.items,
@@ -161,6 +188,7 @@ export async function startSimulator(
       requests.waitFor(matches, timeoutMs, describeRequest),
     waitForDelivery: (matches, timeoutMs = 10_000) =>
       sender.deliveries.waitFor(matches, timeoutMs, describeDelivery),
+    webhooks: () => world.webhooks,
     webhooksIdle: () => sender.idle(),
     reset: () => {
       faults.clear();
@@ -173,10 +201,10 @@ export async function startSimulator(
       stopping.abort();
       faults.clear();
       await sender.stop();
-      await server.close();
+      await at.close();
     },
   };
-  return simulator;
+  return { simulator, served: { api, requests, operated } };
 }
 
 function addCalendars(world: World, calendars: CalendarOptions[]): void {

@@ -59,6 +59,7 @@ export class WebhookSender {
     private readonly world: () => World,
     private readonly faults: Faults,
     private readonly retryMs: number[],
+    private readonly fetchFn: typeof fetch = fetch,
   ) {}
 
   emit(
@@ -170,7 +171,7 @@ export class WebhookSender {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), ANSWER_TIMEOUT_MS);
     try {
-      const response = await fetch(webhook.url, {
+      const response = await this.fetchFn(webhook.url, {
         method: "POST",
         headers: {
           "content-type": "application/json",

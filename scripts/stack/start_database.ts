@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   watchdog: Watchdog;
   /** The checkout whose migrations are applied; undefined for none. */
   migrationsOf: string | undefined;
+  /** SQL that is run in a new project before its first migration. */
+  before?: URL;
   /** More settings for postgresql.conf. */
   settings?: Record<string, string>;
   /** The folder of the templates to copy the database from; without it everything is made here. */
@@ -45,7 +47,10 @@ export async function startDatabase(
   const template = await findTemplate({
     templates,
     binaries,
-    sources: await databaseSources(migrationsOf),
+    sources: [
+      ...await databaseSources(migrationsOf),
+      ...(options.before ? [options.before] : []),
+    ],
     make: (folder) => makeTemplate(options, folder),
   });
   return await open({ binaries, watchdog, template, settings });
@@ -70,12 +75,13 @@ async function makeTemplate(
 }
 
 async function makeDatabase(
-  { binaries, watchdog, migrationsOf }: DatabaseOptions,
+  { binaries, watchdog, migrationsOf, before }: DatabaseOptions,
   more: Pick<PostgresOptions, "folder" | "settings"> = {},
 ): Promise<Database> {
   await using undo = new AsyncDisposableStack();
   const database = undo.use(await open({ binaries, watchdog, ...more }));
   await createSupabaseProject(database.admin);
+  if (before) await database.admin.unsafe(await Deno.readTextFile(before));
   if (migrationsOf !== undefined) {
     await applyMigrations(database.sql, migrationsOf);
   }

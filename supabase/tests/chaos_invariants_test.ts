@@ -6,11 +6,12 @@ import { INVARIANTS } from "../../scripts/chaos/invariants/mod.ts";
 import { actOnLuma } from "../../scripts/chaos/luma_acts.ts";
 import { comeToRest } from "../../scripts/chaos/rest.ts";
 import { valueOf } from "../../scripts/chaos/values.ts";
-import { World } from "../../scripts/chaos/world.ts";
+import { StackWorld } from "../../scripts/chaos/stack_world.ts";
+import type { World } from "../../scripts/chaos/world.ts";
 
 /** An event of the app's with u1 as a guest, and one of a host's. */
 async function worldAtRest(): Promise<World> {
-  const world = await World.start({
+  const world = await StackWorld.start({
     lossy: false,
     contended: false,
     cancelOnLuma: false,

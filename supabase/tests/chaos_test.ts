@@ -1,10 +1,11 @@
 /** `deno task chaos`: a few histories, and what tells right from wrong in them. docs/reliability.md has the long runs. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Act, Config } from "../../scripts/chaos/acts.ts";
+import type { Act, Config, History } from "../../scripts/chaos/acts.ts";
 import { campaign, replay } from "../../scripts/chaos/campaign.ts";
 import { history } from "../../scripts/chaos/generate.ts";
 import { CALLERS, isRpc } from "../../scripts/chaos/kill_points.ts";
 import { shrink } from "../../scripts/chaos/shrink.ts";
+import { StackWorld } from "../../scripts/chaos/stack_world.ts";
 
 const CONFIG: Config = {
   lossy: false,
@@ -12,6 +13,8 @@ const CONFIG: Config = {
   cancelOnLuma: false,
   callsPerMinute: 2_000,
 };
+
+const makeWorld = ({ config }: History) => StackWorld.start(config);
 
 const failures = () => Deno.makeTempDir({ prefix: "chaos-" });
 
@@ -53,6 +56,7 @@ Deno.test("of sixty acts the two that fail together are found", async () => {
 Deno.test("a history that fails is cut short, explained and written down, and fails again", async () => {
   const said: string[] = [];
   const common = {
+    makeWorld,
     failures: await failures(),
     say: (text: string) => said.push(text),
   };
@@ -95,6 +99,7 @@ Deno.test("three histories of a hundred acts end with both sides equal, nothing 
     steps: 100,
     minutes: Infinity,
     shrinks: 0,
+    makeWorld,
     failures: await failures(),
     say: (text) => said.push(text),
   });
