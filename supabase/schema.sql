@@ -5458,7 +5458,7 @@ begin
     ) as columns
     from public.canonical_events e
     cross join luma.fields_told(news) t
-    cross join jsonb_array_elements(to_jsonb(link) -> 'maybe_sent') with ordinality sent (value, age)
+    cross join jsonb_array_elements(link.maybe_sent) with ordinality sent (value, age)
     -- Only what is in doubt: what both sides have agreed on since, a host may set back.
     where e.id = link.event_id and link.luma_base ? t.field
       and not link.row_base ?| array(select jsonb_object_keys(t.columns))
