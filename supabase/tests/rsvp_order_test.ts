@@ -111,6 +111,26 @@ for (const when of ["before", "after"] as const) {
 }
 
 stackTest(
+  "guests are told of an event that is approved again once it is shown again",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    await insertUsers(stack, 1);
+    await drain(stack);
+    await setStatus(stack, id, "cancelled");
+    await drainAll(stack);
+    simulator.clearRequests();
+    await sql.begin(async (app) => {
+      await app`update public.canonical_events set submission_status = 'approved' where id = ${id}`;
+      // More urgent than the event's own job.
+      await rsvp(inside(app), id, "u1", "going");
+    });
+    await drainAll(stack);
+    assertEquals(calls(stack), ["/v1/events/update", ADD]);
+  },
+);
+
+stackTest(
   "RSVPs of a cancelled event stay here, and follow when it is approved again",
   async (stack) => {
     const { sql, simulator } = stack;

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { startSimulator } from "../../../../scripts/luma-simulator/mod.ts";
 import { createLumaClient } from "../luma/client.ts";
+import { fuzz } from "../fuzz_for_tests.ts";
 import { EventChanges, EventInput } from "../luma/inputs.ts";
 import { EventState } from "./job.ts";
 import {
@@ -90,7 +91,7 @@ Deno.test("whatever the row, it is refused with a message or gives fields that L
       const event = unlessRefused(() => toLumaEvent(state));
       if (event) EventInput.parse(event.fields);
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });
 
@@ -118,7 +119,7 @@ Deno.test("whatever the price, it is refused with a message or a whole number ab
       assert(Number.isSafeInteger(price.cents) && price.cents > 0);
       assertEquals(price.currency, price.currency.toLowerCase());
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });
 
@@ -174,7 +175,7 @@ Deno.test("Luma creates an event from every row that is not refused, and takes e
         await client.updateEvent(existing, pickChanged(event, null).changes);
         created++;
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
   } finally {
     await simulator.stop();
@@ -206,6 +207,6 @@ Deno.test("whatever a guest's name, it is left out or sent as one short line tha
       assert([...name].length <= 100);
       assertEquals(toLumaGuest({ email, name }), guest);
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });
