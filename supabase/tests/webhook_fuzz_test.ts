@@ -62,7 +62,11 @@ lumaTest(
     for (const { state, error, due_at, times_received } of stored) {
       assertEquals(times_received, 1);
       // Applied, to be tried again, of no use, or kept with the reason.
-      assert(state === "applied" || due_at !== null || error !== null || state === "stored", state);
+      assert(
+        state === "applied" || due_at !== null || error !== null ||
+          state === "stored",
+        state,
+      );
     }
     assert(seen.stored > 50 && seen.refused > 10, JSON.stringify(seen));
 
