@@ -7,10 +7,12 @@ import { PULL } from "./guards/pull.ts";
 import { PUSH } from "./guards/push.ts";
 import { QUEUE } from "./guards/queue.ts";
 import { RECEIVING } from "./guards/receive.ts";
+import { RETRIES } from "./guards/retries.ts";
 import type { Mutation } from "./mutation.ts";
 
 export const GUARDS: readonly Mutation[] = [
   ...QUEUE,
+  ...RETRIES,
   ...CALLS,
   ...APP,
   ...PUSH,

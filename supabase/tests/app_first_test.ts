@@ -328,6 +328,8 @@ stackTest(
     );
     committing.resolve();
     await writer;
+    // Only now could a ring of its be seen.
+    assertEquals(await posts(stack), 0);
     await drained;
     assertEquals(simulator.events().map((event) => event.name).sort(), [
       "Late",

@@ -125,8 +125,12 @@ stackTest(
       // More urgent than the event's own job.
       await rsvp(inside(app), id, "u1", "going");
     });
+    await passTime(stack);
+    const { jobs } = await claim(stack, await startRun(stack));
+    assertEquals(jobs.map(({ entity }) => entity), ["event"]);
     await drainAll(stack);
-    assertEquals(calls(stack), ["/v1/events/update", ADD]);
+    assertEquals(guestList(stack), { u1: "approved" });
+    assertEquals(calls(stack).at(-1), ADD);
   },
 );
 
