@@ -1,5 +1,5 @@
 /** `deno task mutations`: is there a test that notices when a guard is gone? See docs/reliability.md. */
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { parseArgs } from "node:util";
 import { campaign, type Verdict } from "./mutations/campaign.ts";
 import { GUARDS } from "./mutations/guards.ts";
 
@@ -16,35 +16,35 @@ Takes one guard of the product away at a time, in a copy of this checkout, and r
 Ends with 1 when the removal of a guard goes unnoticed, or says nothing.
 `;
 
-function wrong(problem: string): never {
-  console.error(`${problem}\n\n${HELP}`);
-  Deno.exit(2);
-}
-
-function read<T extends ParseArgsConfig>(config: T) {
+/** Ends as a task does that was called wrongly. */
+function asked() {
   try {
-    return parseArgs(config);
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        list: { type: "boolean", default: false },
+        out: { type: "string" },
+        postgres: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    });
   } catch (error) {
-    return wrong(error instanceof Error ? error.message : String(error));
+    console.error(
+      `${error instanceof Error ? error.message : error}\n\n${HELP}`,
+    );
+    Deno.exit(2);
   }
 }
 
-const { values, positionals } = read({
-  allowPositionals: true,
-  options: {
-    list: { type: "boolean", default: false },
-    out: { type: "string" },
-    postgres: { type: "string" },
-    help: { type: "boolean", default: false },
-  },
-});
+const { values, positionals } = asked();
 if (values.help) {
   console.log(HELP);
   Deno.exit(0);
 }
 for (const name of positionals) {
   if (!GUARDS.some((guard) => guard.name.startsWith(name))) {
-    wrong(`No guard's name begins with "${name}"; --list shows them.`);
+    console.error(`No guard's name begins with "${name}"; --list shows them.`);
+    Deno.exit(2);
   }
 }
 const chosen = GUARDS.filter(({ name }) =>

@@ -5,11 +5,8 @@ import type { ISql } from "postgres";
 import { fuzz } from "../functions/_shared/fuzz_for_tests.ts";
 import { EventInput } from "../functions/_shared/luma/inputs.ts";
 import { EventState } from "../functions/_shared/sync/job.ts";
-import {
-  RowError,
-  ticketPrice,
-  toLumaEvent,
-} from "../functions/_shared/sync/mapping.ts";
+import { ticketPrice, toLumaEvent } from "../functions/_shared/sync/mapping.ts";
+import { unlessRefused } from "../functions/_shared/sync/refused_for_tests.ts";
 import { one, stackTest } from "./testing.ts";
 import { SQL_ONLY, text } from "./texts_for_tests.ts";
 
@@ -99,16 +96,6 @@ async function states(sql: ISql, rows: Row[]): Promise<(EventState | null)[]> {
   return found.map(({ state }) =>
     state === null ? null : EventState.parse(state)
   );
-}
-
-function unlessRefused<T>(make: () => T): T | null {
-  try {
-    return make();
-  } catch (error) {
-    assert(error instanceof RowError, String(error));
-    assert(error.message.length > 20, error.message);
-    return null;
-  }
 }
 
 stackTest(

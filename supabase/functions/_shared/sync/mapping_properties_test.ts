@@ -5,9 +5,9 @@ import { createLumaClient } from "../luma/client.ts";
 import { fuzz } from "../fuzz_for_tests.ts";
 import { EventChanges, EventInput } from "../luma/inputs.ts";
 import { EventState } from "./job.ts";
+import { unlessRefused } from "./refused_for_tests.ts";
 import {
   pickChanged,
-  RowError,
   ticketPrice,
   toLumaEvent,
   toLumaGuest,
@@ -73,17 +73,6 @@ const goodRow = row.map((state) => ({
   starts_at: "2027-01-01T14:00:00+00:00",
   ends_at: null,
 }));
-
-/** What `make` answers, or null when it refuses the row with a message. */
-function unlessRefused<T>(make: () => T): T | null {
-  try {
-    return make();
-  } catch (error) {
-    assert(error instanceof RowError, String(error));
-    assert(error.message.length > 20, error.message);
-    return null;
-  }
-}
 
 Deno.test("whatever the row, it is refused with a message or gives fields that Luma takes", () => {
   fc.assert(
