@@ -26,14 +26,14 @@ export interface Checkout extends AsyncDisposable {
   without<T>(mutation: Mutation, work: () => Promise<T>): Promise<T>;
 }
 
-/** Copies the files that git knows or would take, as they are now. */
+/** Copies the files as they are now. */
 export async function copyCheckout(): Promise<Checkout> {
   // Also removes the copy when we are killed.
   const watchdog = await startWatchdog();
   const folder = `${watchdog.folder}/checkout`;
   const templates = `${watchdog.folder}/templates`;
   await Deno.mkdir(templates);
-  for (const file of await gitFiles()) {
+  for (const file of await filesBelow()) {
     const path = `${folder}/${file}`;
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     await Deno.copyFile(new URL(file, ROOT), path);
@@ -63,19 +63,15 @@ export async function copyCheckout(): Promise<Checkout> {
   };
 }
 
-async function gitFiles(): Promise<string[]> {
-  const { success, stdout, stderr } = await new Deno.Command("git", {
-    args: ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-    cwd: ROOT,
-  }).output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(`git ls-files: ${decoder.decode(stderr)}`);
-  const files = decoder.decode(stdout).split("\0").filter(Boolean);
-  // A file that was deleted, but not yet for git.
-  const there = await Promise.all(
-    files.map((file) =>
-      Deno.stat(new URL(file, ROOT)).then(() => true, () => false)
-    ),
-  );
-  return files.filter((_, n) => there[n]);
+/** The paths of all files below a folder, without packages and what is hidden: `.git`, and the user's `.env`. */
+async function filesBelow(folder = ""): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(new URL(folder, ROOT))) {
+    const { name, isDirectory, isFile } = entry;
+    const isLeftOut = name === "node_modules" || name.startsWith(".");
+    if (isLeftOut && name !== ".env.example") continue;
+    if (isDirectory) found.push(...await filesBelow(`${folder}${name}/`));
+    if (isFile) found.push(folder + name);
+  }
+  return found;
 }
