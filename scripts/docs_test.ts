@@ -177,6 +177,8 @@ const RUN_BY: Record<string, string> = {
   demo: "scripts/demo_test.ts",
   dev: "scripts/stack/leftovers_test.ts",
   doctor: "scripts/doctor_test.ts",
+  // Its parts, and a few guards; all of them take minutes.
+  mutations: "scripts/mutations_test.ts",
   schema: "scripts/schema_test.ts",
   setup: "scripts/setup_test.ts",
   simulator: "scripts/luma-simulator/main_test.ts",

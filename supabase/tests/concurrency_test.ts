@@ -200,6 +200,21 @@ stackTest(
 );
 
 stackTest(
+  "a calendar alone stays within its own limit, whatever is left of the total",
+  async ({ sql }) => {
+    await sql`update luma.settings set calls_per_minute = 10, calls_per_minute_total = 100`;
+    const granted = [];
+    for (let n = 0; n < 4; n++) {
+      const { taken } = await one(
+        sql`select luma.take_permits('blr', 4) as taken`,
+      );
+      granted.push(taken);
+    }
+    assertEquals(granted, [4, 4, 2, 0]);
+  },
+);
+
+stackTest(
   "permits that were not used are free again, and no others",
   async ({ sql }) => {
     await sql`select luma.take_permits('blr', 3)`;

@@ -180,6 +180,47 @@ stackTest(
 );
 
 stackTest(
+  "every failure has its sort, for good or for now",
+  async ({ sql }) => {
+    const sorts: [
+      kind: string,
+      status: number | null,
+      attempts: number,
+      string,
+    ][] = [
+      ["invalid_row", null, 0, "dead"],
+      ["refused", 403, 0, "dead"],
+      ["internal", null, 0, "retry"],
+      ["internal", null, 7, "retry"],
+      // An error of our own is tried a few times, not for ever.
+      ["internal", null, 8, "dead"],
+      ["timeout", null, 1000, "retry"],
+      ["network", null, 1000, "retry"],
+      ["invalid_response", 200, 1000, "retry"],
+      ["http", 429, 1000, "rate_limited"],
+      ["http", 401, 0, "stopped"],
+      ["http", 403, 0, "stopped"],
+      ["http", 408, 1000, "retry"],
+      ["http", 425, 1000, "retry"],
+      ["http", 500, 1000, "retry"],
+      ["http", 599, 1000, "retry"],
+      ["http", 400, 0, "dead"],
+      ["http", 404, 0, "dead"],
+      ["http", 422, 0, "dead"],
+      // A redirect that is not followed: nothing that time would mend.
+      ["http", 302, 0, "dead"],
+      ["nobody knows", null, 0, "dead"],
+    ];
+    for (const [kind, status, attempts, expected] of sorts) {
+      const { sort } = await one(
+        sql`select luma.sort_failure(${kind}, ${status}, ${attempts}) as sort`,
+      );
+      assertEquals(sort, expected, `${kind} ${status}, attempt ${attempts}`);
+    }
+  },
+);
+
+stackTest(
   "the clean-up trims history and finished work, and nothing that is due",
   async (stack) => {
     const { sql } = stack;

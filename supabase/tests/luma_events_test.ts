@@ -498,6 +498,28 @@ lumaTest(
 );
 
 lumaTest(
+  "what Luma tells of an event is written without a word to the outbox",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const event = hostEvent(stack);
+    await settle(stack);
+    const { id } = await rowOf(stack, event.id);
+    const versions = async () => [
+      ...await sql`select entity, version, done_version from luma.sync_outbox where entity_id = ${id as string}`,
+    ];
+    const before = await versions();
+    // Heard of a day ago, so that nothing has to be read.
+    await sql`update luma.event_links set heard_at = null, told_at = null`;
+    simulator.host.updateEvent(event.id, { name: "Half Moon Swim" });
+    await until(
+      "the row has the new title",
+      async () => (await rowOf(stack, event.id)).title === "Half Moon Swim",
+    );
+    assertEquals(await versions(), before);
+  },
+);
+
+lumaTest(
   "what Luma tells again, under the same id or another, changes nothing",
   async (stack) => {
     const { simulator } = stack;

@@ -80,6 +80,24 @@ lumaTest(
 );
 
 lumaTest(
+  "what Luma tells of guests is written without a word to the outbox",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await insertUsers(stack, 2);
+    const event = await knownEvent(stack);
+    const guest = register(stack, event, "u1");
+    await simulator.webhooksIdle();
+    assertEquals((await rsvpOf(stack, event, "u1")).status, "going");
+    simulator.host.setGuestStatus(event.lumaId, guest.id, "declined");
+    await simulator.webhooksIdle();
+    assertEquals(
+      [...await sql`select entity_id from luma.sync_outbox where entity = 'rsvp'`],
+      [],
+    );
+  },
+);
+
+lumaTest(
   "who registers on Luma for an event of the app's is going, and the app's own RSVPs stay",
   async (stack) => {
     await insertUsers(stack, 3);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import fc from "fast-check";
 import type { ISql } from "postgres";
+import { fuzz } from "../functions/_shared/fuzz_for_tests.ts";
 import { one, type Stack, stackTest } from "./testing.ts";
 
 const SQL_ONLY = { functions: false, dataApi: false, simulator: false };
@@ -441,7 +442,7 @@ stackTest(
       const { user_id } = await match(stack, users, [null, luma(number)]);
       assertEquals(user_id, "asha", users[0]!.phone);
     });
-    await fc.assert(property, { numRuns: 400 });
+    await fc.assert(property, fuzz(400));
   },
   SQL_ONLY,
 );
@@ -475,7 +476,7 @@ stackTest(
         }
       },
     );
-    await fc.assert(property, { numRuns: 400 });
+    await fc.assert(property, fuzz(400));
   },
   SQL_ONLY,
 );

@@ -118,6 +118,45 @@ stackTest(
 );
 
 stackTest(
+  "an edit right after another waits for those that follow it",
+  async (stack) => {
+    const { sql } = stack;
+    await sql`update luma.settings set edit_spacing_ms = 60000`;
+    const id = await insertEvent(stack);
+    await drain(stack);
+    await sql`update public.canonical_events set title = 'Edit 1' where id = ${id}`;
+    await sql`update public.canonical_events set title = 'Edit 2' where id = ${id}`;
+    const { waits } = await one(
+      sql`select due_at > now() + interval '30 seconds' as waits from luma.sync_outbox where entity_id = ${id}`,
+    );
+    assert(waits);
+    // Not so a cancellation.
+    await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${id}`;
+    await drain(stack);
+    assertEquals(stack.simulator.events()[0]!.visibility, "private");
+  },
+);
+
+stackTest(
+  "an edit does not end the delay of a job that is failing",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await sql`update luma.settings set retry_base_seconds = 100000, retry_cap_seconds = 100000`;
+    const id = await insertEvent(stack);
+    simulator.faults.add({ path: "/v1/events/create", status: 500 });
+    await drain(stack);
+    const dueAt = async () =>
+      (await one(
+        sql`select due_at::text from luma.sync_outbox where entity_id = ${id} and attempts = 1`,
+      )).due_at;
+    const before = await dueAt();
+    await sql`update public.canonical_events set title = 'Edited meanwhile' where id = ${id}`;
+    await sql`update public.canonical_events set submission_status = 'cancelled' where id = ${id}`;
+    assertEquals(await dueAt(), before);
+  },
+);
+
+stackTest(
   "an edit during the call is not lost",
   async (stack) => {
     const { sql, simulator } = stack;

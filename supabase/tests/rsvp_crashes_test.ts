@@ -206,6 +206,25 @@ stackTest("a stale lease settles no guest", async (stack) => {
 });
 
 stackTest(
+  "a companion that has changed since the verdict on it is not sent with the others",
+  async (stack) => {
+    const { sql } = stack;
+    await waitingRsvps(stack, 3);
+    // As if the app committed between the two statements of a claim.
+    await sql.unsafe(`
+      alter function luma.lease_companions(luma.sync_outbox, jsonb) rename to lease_companions_itself;
+      create function luma.lease_companions(lead luma.sync_outbox, companions jsonb)
+      returns setof luma.sync_outbox language plpgsql as $$
+      begin
+        update luma.sync_outbox o set version = o.version + 1 where o.entity_id = (companions #>> '{0,rsvp_id}')::uuid;
+        return query select * from luma.lease_companions_itself(lead, companions);
+      end $$`);
+    const [batch] = await claimGuests(stack, await startRun(stack));
+    assertEquals(batch!.guests.length, 2);
+  },
+);
+
+stackTest(
   "guests that could not be settled are looked at, not added again",
   async (stack) => {
     const { sql, simulator } = stack;

@@ -111,6 +111,30 @@ for (const when of ["before", "after"] as const) {
 }
 
 stackTest(
+  "guests are told of an event that is approved again once it is shown again",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const id = await insertEvent(stack);
+    await insertUsers(stack, 1);
+    await drain(stack);
+    await setStatus(stack, id, "cancelled");
+    await drainAll(stack);
+    simulator.clearRequests();
+    await sql.begin(async (app) => {
+      await app`update public.canonical_events set submission_status = 'approved' where id = ${id}`;
+      // More urgent than the event's own job.
+      await rsvp(inside(app), id, "u1", "going");
+    });
+    await passTime(stack);
+    const { jobs } = await claim(stack, await startRun(stack));
+    assertEquals(jobs.map(({ entity }) => entity), ["event"]);
+    await drainAll(stack);
+    assertEquals(guestList(stack), { u1: "approved" });
+    assertEquals(calls(stack).at(-1), ADD);
+  },
+);
+
+stackTest(
   "RSVPs of a cancelled event stay here, and follow when it is approved again",
   async (stack) => {
     const { sql, simulator } = stack;

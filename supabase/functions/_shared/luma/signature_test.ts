@@ -140,6 +140,7 @@ Deno.test("a missing header and malformed ones are refused with what they should
     `t=1e9,${v1}`,
     `t=${"9".repeat(20)},${v1}`,
     `t=1764590400,t=1764590400,${v1}`,
+    `t=1764590400,t=1764590401,${v1}`,
     `t=1764590400;${v1}`,
     "t=1764590400,v1=",
     "t=1764590400,v1=abc",

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { Json } from "../database.types.ts";
+import { addressForm } from "../address_form.ts";
 import { GuestTicket, LumaEvent, LumaGuest } from "../luma/types.ts";
 import {
   defined,
@@ -103,7 +104,7 @@ export function fromLumaGuest(
   return {
     luma_event_id: lumaEventId,
     luma_guest_id: guest.id,
-    email: guest.user_email.trim().toLowerCase(),
+    email: addressForm(guest.user_email),
     name: trimmed(guest.user_name) ?? null,
     phone: trimmed(guest.phone_number) ?? null,
     status: guest.approval_status === "session"
@@ -254,7 +255,7 @@ function hostEmail(hosts: ToldEvent["hosts"]): string | null | undefined {
   if (hosts === undefined) return undefined;
   const [first] = hosts ?? [];
   const email = first ? trimmed(first.email) : null;
-  return email && email.toLowerCase();
+  return email && addressForm(email);
 }
 
 function rsvpType(tickets: GuestTicket[]): string {

@@ -2,11 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { startSimulator } from "../../../../scripts/luma-simulator/mod.ts";
 import { createLumaClient } from "../luma/client.ts";
+import { fuzz } from "../fuzz_for_tests.ts";
 import { EventChanges, EventInput } from "../luma/inputs.ts";
 import { EventState } from "./job.ts";
+import { unlessRefused } from "./refused_for_tests.ts";
 import {
   pickChanged,
-  RowError,
   ticketPrice,
   toLumaEvent,
   toLumaGuest,
@@ -73,24 +74,13 @@ const goodRow = row.map((state) => ({
   ends_at: null,
 }));
 
-/** What `make` answers, or null when it refuses the row with a message. */
-function unlessRefused<T>(make: () => T): T | null {
-  try {
-    return make();
-  } catch (error) {
-    assert(error instanceof RowError, String(error));
-    assert(error.message.length > 20, error.message);
-    return null;
-  }
-}
-
 Deno.test("whatever the row, it is refused with a message or gives fields that Luma takes", () => {
   fc.assert(
     fc.property(row, (state) => {
       const event = unlessRefused(() => toLumaEvent(state));
       if (event) EventInput.parse(event.fields);
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });
 
@@ -118,7 +108,7 @@ Deno.test("whatever the price, it is refused with a message or a whole number ab
       assert(Number.isSafeInteger(price.cents) && price.cents > 0);
       assertEquals(price.currency, price.currency.toLowerCase());
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });
 
@@ -174,7 +164,7 @@ Deno.test("Luma creates an event from every row that is not refused, and takes e
         await client.updateEvent(existing, pickChanged(event, null).changes);
         created++;
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
   } finally {
     await simulator.stop();
@@ -206,6 +196,6 @@ Deno.test("whatever a guest's name, it is left out or sent as one short line tha
       assert([...name].length <= 100);
       assertEquals(toLumaGuest({ email, name }), guest);
     }),
-    { numRuns: 2_000 },
+    fuzz(2_000),
   );
 });

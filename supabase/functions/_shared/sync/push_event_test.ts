@@ -379,6 +379,11 @@ Deno.test("whoever has lost the lease stops before the next call", () =>
     assertEquals(pushes.calls(), ["entity/lookup 200", "events/get 200"]);
 
     pushes.simulator.reset();
+    await assertRejects(() => pushes.push({ maybe_created: true }), LeaseLost);
+    assertEquals(pushes.calls(), ["entity/lookup 200"]);
+    assertEquals(pushes.simulator.events(), []);
+
+    pushes.simulator.reset();
     takeSlug(pushes);
     await assertRejects(() => pushes.push(adopted), LeaseLost);
     assertEquals(pushes.calls().length, 2);

@@ -9,6 +9,7 @@
  * May be killed between any two calls: who was being sent is in doubt then, and the next attempt looks first.
  * The first call that fails for another reason ends the work; what was not begun is given back.
  */
+import { addressForm } from "../address_form.ts";
 import type { LumaClient } from "../luma/client.ts";
 import { hasStatus, LumaError } from "../luma/errors.ts";
 import {
@@ -130,7 +131,7 @@ class GuestPush {
         cursor,
       });
       const byEmail = new Map(
-        page.entries.map((entry) => [entry.user_email.toLowerCase(), entry]),
+        page.entries.map((entry) => [addressForm(entry.user_email), entry]),
       );
       for (const guest of doubtful) {
         const seen = byEmail.get(guest.email);

@@ -1,4 +1,5 @@
 /** Reads guests from Luma again, because webhooks have left unclear what it holds: a few one by one, of many the list. */
+import { addressForm } from "../address_form.ts";
 import type { LumaClient } from "../luma/client.ts";
 import { hasStatus } from "../luma/errors.ts";
 import type { LumaGuest } from "../luma/types.ts";
@@ -101,7 +102,7 @@ async function readList(job: LooksJob, client: Client): Promise<LumaGuest[]> {
 
 function isSame(guest: Look, entry: LumaGuest): boolean {
   return guest.luma_guest_id === null
-    ? entry.user_email.trim().toLowerCase() === guest.email
+    ? addressForm(entry.user_email) === guest.email
     : entry.id === guest.luma_guest_id;
 }
 
