@@ -2444,12 +2444,7 @@ begin
     greatest(now(), case when enqueue_all.entity = 'rsvp' then
       (select l.guests_due_at from luma.event_links l where l.event_id = j.event_id) end),
     wakes and j.entity_id = entity_ids[1]
-  from (
-    -- Once each, as it was last: a trigger of the app's may have changed a row again.
-    select distinct on (u.entity_id) u.entity_id, u.priority, u.event_id
-    from unnest(entity_ids, priorities, event_ids) with ordinality u (entity_id, priority, event_id, place)
-    order by u.entity_id, u.place desc
-  ) j
+  from unnest(entity_ids, priorities, event_ids) j (entity_id, priority, event_id)
   on conflict on constraint sync_outbox_pkey do update set
     version = o.version + 1,
     event_id = excluded.event_id,
@@ -2472,7 +2467,7 @@ begin
     wake = excluded.wake;
 end
 $function$
-  -- Marks entities as differing from Luma; event_ids are the events of RSVPs, or the events themselves. Makes no call, and takes no locks but those on their own outbox rows, which are taken under the locks of the rows they are about.
+  -- Marks entities as differing from Luma, each told once; event_ids are the events of RSVPs, or the events themselves. Makes no call, and takes no locks but those on their own outbox rows, which are taken under the locks of the rows they are about.
 
 CREATE OR REPLACE FUNCTION luma.enqueue_diverged_rsvps(of_event uuid, of_user text, priority integer, OUT enqueued integer, OUT complete boolean)
  RETURNS record
@@ -2589,11 +2584,17 @@ begin
       array[coalesce(nullif(trim(substr(seen, 38)), ''), left(seen, 36))::uuid]
     );
   else
-    perform luma.enqueue_all(
-      entity, array_agg(left(s, 36)::uuid), array_agg(substr(s, 37, 1)::integer),
-      array_agg(coalesce(nullif(substr(s, 38), ''), left(s, 36))::uuid)
-    )
-    from string_to_table(trim(seen), ' ') s;
+    perform luma.enqueue_all(entity, array_agg(j.entity_id), array_agg(j.priority), array_agg(j.event_id))
+    from (
+      -- Once each, as it was last: a trigger of the app's may have changed a row again.
+      select distinct on (u.entity_id) u.entity_id, u.priority, u.event_id
+      from (
+        select left(s, 36)::uuid as entity_id, substr(s, 37, 1)::integer as priority,
+          coalesce(nullif(substr(s, 38), ''), left(s, 36))::uuid as event_id, place
+        from string_to_table(trim(seen), ' ') with ordinality t (s, place)
+      ) u
+      order by u.entity_id, u.place desc
+    ) j;
   end if;
 exception when others then
   perform set_config(setting, '', true);
@@ -8184,7 +8185,7 @@ CREATE TRIGGER zz_luma_event_deleted AFTER DELETE ON public.canonical_events FOR
 
 CREATE TRIGGER zz_luma_event_inserted AFTER INSERT ON public.canonical_events FOR EACH ROW WHEN ((new.submission_status = 'approved'::text)) EXECUTE FUNCTION luma.enqueue_event()
 
-CREATE TRIGGER zz_luma_event_updated AFTER UPDATE ON public.canonical_events FOR EACH ROW WHEN ((((new.submission_status = 'approved'::text) OR (old.submission_status = 'approved'::text) OR (new.luma_event_id IS NOT NULL)) AND (((((((((((((((((((((new.submission_status IS DISTINCT FROM old.submission_status) OR (new.title IS DISTINCT FROM old.title)) OR (new.description IS DISTINCT FROM old.description)) OR (new.starts_at IS DISTINCT FROM old.starts_at)) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.tz IS DISTINCT FROM old.tz)) OR (new.lat IS DISTINCT FROM old.lat)) OR (new.lng IS DISTINCT FROM old.lng)) OR (new.location_raw IS DISTINCT FROM old.location_raw)) OR (new.location_name IS DISTINCT FROM old.location_name)) OR (new.location_type IS DISTINCT FROM old.location_type)) OR (new.meeting_point IS DISTINCT FROM old.meeting_point)) OR (new.meeting_url IS DISTINCT FROM old.meeting_url)) OR (new.cover_image_url IS DISTINCT FROM old.cover_image_url)) OR (new.visibility IS DISTINCT FROM old.visibility)) OR (new.max_capacity IS DISTINCT FROM old.max_capacity)) OR (new.culture IS DISTINCT FROM old.culture)) OR (new.category IS DISTINCT FROM old.category)) OR (new.is_ticketed IS DISTINCT FROM old.is_ticketed)) OR (new.ticket_price IS DISTINCT FROM old.ticket_price)) OR (new.ticket_currency IS DISTINCT FROM old.ticket_currency)))) EXECUTE FUNCTION luma.enqueue_event()
+CREATE TRIGGER zz_luma_event_updated AFTER UPDATE ON public.canonical_events FOR EACH ROW WHEN ((((new.submission_status = 'approved'::text) OR (old.submission_status = 'approved'::text) OR (new.luma_event_id IS NOT NULL)) AND (ROW(new.submission_status, new.title, new.description, new.starts_at, new.ends_at, new.tz, new.lat, new.lng, new.location_raw, new.location_name, new.location_type, new.meeting_point, new.meeting_url, new.cover_image_url, new.visibility, new.max_capacity, new.culture, new.category, new.is_ticketed, new.ticket_price, new.ticket_currency) *<> ROW(old.submission_status, old.title, old.description, old.starts_at, old.ends_at, old.tz, old.lat, old.lng, old.location_raw, old.location_name, old.location_type, old.meeting_point, old.meeting_url, old.cover_image_url, old.visibility, old.max_capacity, old.culture, old.category, old.is_ticketed, old.ticket_price, old.ticket_currency)))) EXECUTE FUNCTION luma.enqueue_event()
 
 CREATE TRIGGER zz_luma_events_written AFTER INSERT OR DELETE OR UPDATE ON public.canonical_events FOR EACH STATEMENT EXECUTE FUNCTION luma.enqueue_statement('event')
 
