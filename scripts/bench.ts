@@ -1,6 +1,7 @@
 /** `deno task bench`: how fast the sync is, next to what else there is, on this machine. */
 import { parseArgs } from "node:util";
 import { describeMachine, machineLines } from "./bench/machine.ts";
+import { markdownTables, writtenMeasures } from "./bench/markdown.ts";
 import { PEERS } from "./bench/peers.ts";
 import { measureTable } from "./bench/report.ts";
 import { benchStack, type Measure } from "./bench/section.ts";
@@ -17,6 +18,7 @@ ${SECTIONS.map(({ name, title }) => `  ${name.padEnd(15)}${title}`).join("\n")}
   --rounds    how often each thing is measured. Default 5, with --quick 2
   --quick     small amounts and short times: a few minutes instead of an hour
   --out       writes what was measured, every round of it, to this file as JSON
+  --markdown  measures nothing: prints what --out has written to this file as tables for docs/benchmarks.md
   --postgres  see: deno task dev --help. Default auto
   --help      this text
 `;
@@ -27,6 +29,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     quick: { type: "boolean", default: false },
     out: { type: "string" },
+    markdown: { type: "string" },
     postgres: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -39,6 +42,12 @@ function fail(message: string): never {
 
 if (values.help) {
   console.log(HELP);
+  Deno.exit(0);
+}
+if (values.markdown) {
+  console.log(
+    markdownTables(writtenMeasures(await Deno.readTextFile(values.markdown))),
+  );
   Deno.exit(0);
 }
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));

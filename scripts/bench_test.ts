@@ -1,7 +1,8 @@
 /** Guards what the benchmark shows, by counts that no busy machine changes: rows written, buffers touched. */
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type postgres from "postgres";
 import { type Stack, startStack } from "./stack/mod.ts";
+import { markdownTables, writtenMeasures } from "./bench/markdown.ts";
 import { claim, startRun } from "./bench/our_queue.ts";
 import { repairOf } from "./bench/repair.ts";
 import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
@@ -162,4 +163,23 @@ Deno.test("a pull of what has not changed writes no row, and one cycle mends eve
   const found = measures.find(({ unit }) => unit === "differences");
   // Six of each event that is still there, one of each that was cancelled.
   assertEquals(found?.rounds, [38 * 6 + 2]);
+});
+
+Deno.test("what was written to a file becomes a table for each section", () => {
+  const line = { section: "queue", what: "a|b", side: "ours", unit: "ms" };
+  const measures = [
+    { ...line, rounds: [3, 1, 2], aim: "at most 1", met: false },
+    { ...line, section: "calls", rounds: [10] },
+    { ...line, side: "pg-boss", rounds: [4, 6] },
+  ];
+  const head = "| What | Who | Median | Unit | Rounds | Aim |\n" +
+    "| --- | --- | --- | --- | --- | --- |\n";
+  assertEquals(
+    markdownTables(writtenMeasures(JSON.stringify({ quick: true, measures }))),
+    `### queue\n\n${head}` +
+      "| a\\|b | ours | 2 | ms | 1 to 3 | at most 1: missed |\n" +
+      "| a\\|b | pg-boss | 5 | ms | 4 to 6 |  |\n\n" +
+      `### calls\n\n${head}| a\\|b | ours | 10 | ms |  |  |`,
+  );
+  assertThrows(() => writtenMeasures('{"measures":[{"section":"queue"}]}'));
 });

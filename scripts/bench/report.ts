@@ -9,12 +9,14 @@ export function rounded(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: digits });
 }
 
-function spread(rounds: readonly number[]): string {
+/** The least and the most of the rounds; nothing when there was one. */
+export function spread(rounds: readonly number[]): string {
   if (rounds.length < 2) return "";
   return `${rounded(Math.min(...rounds))} to ${rounded(Math.max(...rounds))}`;
 }
 
-function verdict({ aim, met }: Measure): string {
+/** The aim, and whether it was met. */
+export function verdict({ aim, met }: Measure): string {
   return aim === undefined ? "" : `${aim}: ${met ? "met" : "missed"}`;
 }
 

@@ -42,9 +42,8 @@ export const PUSH: Mutation[] = [
     name: "doubt",
     guard: "what may have been sent counts as a change when it is taken back",
     in: "luma.doubt",
-    from:
-      "set row_base = l.row_base - luma.changed_fields((o).lease_state, l.row_base) - case",
-    to: "set row_base = l.row_base - '{}'::text[] - case",
+    from: "set row_base = l.row_base - c.fields - case",
+    to: "set row_base = l.row_base - case",
     test: onStack(
       "faults",
       "an edit whose answer was lost and that is taken back does not stay on Luma",
