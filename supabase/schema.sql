@@ -114,7 +114,7 @@ table luma.calendar_state -- State of each calendar's API. No row: nothing speci
 table luma.conflicts -- Fields that were changed here and on Luma before the two had heard of each other. The winner's value is on both sides now; the other one is kept here for luma.settings.log_days.
   row level security
   app_value jsonb -- What the row said: of an event by column, of an RSVP the app's word.
-  entity text not null
+  entity text not null -- guest: somebody whose RSVP was deleted here; entity_id is then of luma.guests.
   entity_id uuid not null
   event_id uuid not null
   field text not null -- Of an event Luma's name of the field, of an RSVP status.
@@ -122,7 +122,7 @@ table luma.conflicts -- Fields that were changed here and on Luma before the two
   luma_value jsonb -- What Luma said.
   noticed_at timestamp with time zone not null default clock_timestamp()
   winner text not null -- app for events that the app made, and for what ours had overwritten on Luma before it was told; luma for events that come from Luma; of RSVPs whoever was later.
-  constraint conflicts_entity_check CHECK ((entity = ANY (ARRAY['event'::text, 'rsvp'::text])))
+  constraint conflicts_entity_check CHECK ((entity = ANY (ARRAY['event'::text, 'rsvp'::text, 'guest'::text])))
   constraint conflicts_pkey PRIMARY KEY (id)
   constraint conflicts_winner_check CHECK ((winner = ANY (ARRAY['app'::text, 'luma'::text])))
   CREATE INDEX conflicts_entity ON luma.conflicts USING btree (entity, entity_id, id)
@@ -259,6 +259,7 @@ table luma.guests -- One row for each guest that Luma has, or may have. Neither 
   look_told_at timestamp with time zone -- When Luma told what has the guest read: the best that is known of when it was changed there.
   luma_base text -- The status that Luma was last told or seen to hold: "changed there" is measured against this.
   luma_guest_id text -- Luma's id of the guest (gst-…). Adding guests answers no ids, so it may be unknown.
+  maybe_sent text[] not null default '{}'::text[] -- Statuses that calls may have told since the guest is in doubt.
   news jsonb -- What Luma last told of the guest beside the status: {name, phone, registered_at, checked_in_at, rsvp_type, tickets}.
   ours boolean not null default false -- luma_base is what Luma was told, also after Luma has shown it.
   pulled_at timestamp with time zone -- When a pull last found something that no webhook had told.
@@ -1418,8 +1419,7 @@ begin
     end if;
   end if;
   if is_read and guest.ours and guest.luma_base = told and guest.unheard <> told then
-    perform luma.note_conflict('rsvp', r.id, of_event_id, 'status', to_jsonb(r.status), to_jsonb(guest.unheard), 'app')
-    from luma.linked_rsvps(guest) r;
+    perform luma.note_guest_conflict(guest, guest.unheard);
   end if;
   was_counted := luma.is_counted(before);
   if guest.email <> address then
@@ -2269,7 +2269,8 @@ AS $function$
   ) c
   where (o).entity = 'event' and l.event_id = (o).entity_id and l.row_base is not null and (o).lease_state is not null;
   update luma.guests g
-  set in_doubt = true, row_base = null, lease = null
+  set in_doubt = true, row_base = null, lease = null,
+      maybe_sent = array_append(case when g.in_doubt then g.maybe_sent else '{}' end, (o).lease_state ->> 'wanted')
   where (o).entity = 'rsvp' and g.lease = (o).lease;
 $function$
   -- After an attempt that did not end well: nothing that it may have sent is agreed on any more.
@@ -4582,9 +4583,17 @@ begin
   if told = said then
     guest.row_base := said;
     guest.in_doubt := false;
-  elsif luma.status_rank(told) is null or guest.in_doubt then
-    -- Invited says nothing about who has an RSVP already; and what is in doubt its own job looks up.
+  elsif luma.status_rank(told) is null then
+    -- Invited says nothing about who has an RSVP already.
     null;
+  elsif guest.in_doubt then
+    -- Its own job looks it up, and sends the app's. That overwrites what Luma says, unless this was there before, or is what
+    -- was being sent; and who has registered since the row was written did that on Luma.
+    if told is distinct from before.luma_base
+      and (told <> all (guest.maybe_sent) or (guest.news ->> 'registered_at')::timestamptz > written_at)
+    then
+      perform luma.note_guest_conflict(guest, told);
+    end if;
   elsif told = before.luma_base and not just_linked then
     -- Changed here alone: it is on its way.
     null;
@@ -4745,6 +4754,21 @@ exception when others then
 end
 $function$
   -- Trigger: a user was deleted and is to be forgotten here too. One line in a list; never raises.
+
+CREATE OR REPLACE FUNCTION luma.note_guest_conflict(guest luma.guests, luma_value text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform luma.note_conflict('rsvp', r.id, guest.event_id, 'status', to_jsonb(r.status), to_jsonb(luma_value), 'app')
+  from luma.linked_rsvps(guest) r;
+  if not found then
+    perform luma.note_conflict('guest', guest.id, guest.event_id, 'status', null, to_jsonb(luma_value), 'app');
+  end if;
+end
+$function$
+  -- Keeps what Luma said of a guest and ours has overwritten, or will.
 
 CREATE OR REPLACE FUNCTION luma.note_missed(calendar text)
  RETURNS void
@@ -5126,9 +5150,12 @@ begin
   if exists (select from luma.linked_rsvps(guest)) then
     return luma.merge_rsvps(guest, before, sent_at, just_linked => false);
   elsif exists (select from luma.guest_links l where l.event_id = guest.event_id and l.email = guest.email)
-    and (guest.luma_base = 'declined' or guest.luma_base is not distinct from before.luma_base)
+    and (
+      guest.luma_base = 'declined' or guest.luma_base is not distinct from before.luma_base
+      or guest.in_doubt and guest.luma_base = any (guest.maybe_sent)
+    )
   then
-    -- The row was deleted here, and its guest leaves Luma, or has left.
+    -- The row was deleted here, and its guest leaves Luma, or has left; this may be the echo of an earlier call.
     return 'unchanged';
   elsif guest.luma_base = 'declined' and before.luma_base = 'declined' then
     -- Said before: the echo of a row's deletion that has been told by now, say.

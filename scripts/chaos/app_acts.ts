@@ -172,12 +172,11 @@ async function rsvp(
         on conflict (event_id, user_id) do update set status = excluded.status`;
     }
   });
-  world.ledger.note(
-    "app",
-    key,
-    guestStatus(status ?? undefined),
-    guestStatus(before),
-  );
+  const said = guestStatus(status ?? undefined);
+  if (before === undefined && said === guestStatus(before)) {
+    world.ledger.allow(key, said);
+  }
+  world.ledger.note("app", key, said, guestStatus(before));
 }
 
 async function setStatus(

@@ -36,7 +36,11 @@ export class Ledger {
     const from = `${side} ${key}`;
     if (written[side] === undefined) this.#from.set(from, before);
     written[side] = value;
-    if (this.#from.get(from) === value) {
+    // Back to what it said before, or to what the other one said before its own word: there both had agreed on it.
+    if (
+      this.#from.get(from) === value ||
+      this.#from.get(`${other} ${key}`) === value
+    ) {
       perhaps.push(value);
       delete written[side];
     }
@@ -44,6 +48,15 @@ export class Ledger {
     const at = new Date().toISOString().slice(14, 23);
     const line = `${at} ${side}: ${before} -> ${value}`;
     this.#log.set(key, [...this.#log.get(key) ?? [], line]);
+  }
+
+  /** A word that was said, and is the same as nothing: an RSVP of somebody who does not come, say. It may win. */
+  allow(key: string, value: unknown): void {
+    const written = this.written.get(key);
+    this.written.set(key, {
+      ...written,
+      perhaps: [...written?.perhaps ?? [], value],
+    });
   }
 
   /** How often the most written key was written. */

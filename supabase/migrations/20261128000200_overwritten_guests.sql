@@ -10,6 +10,23 @@ comment on column luma.guests.ours is 'luma_base is what Luma was told, also aft
 comment on column luma.guests.unheard is
   'A status that a late webhook has told and nothing else has. Whether ours has overwritten it, the next reading shows.';
 
+alter table luma.conflicts drop constraint if exists conflicts_entity_check;
+alter table luma.conflicts add constraint conflicts_entity_check check (entity in ('event', 'rsvp', 'guest'));
+comment on column luma.conflicts.entity is 'guest: somebody whose RSVP was deleted here; entity_id is then of luma.guests.';
+
+create or replace function luma.note_guest_conflict(guest luma.guests, luma_value text)
+returns void language plpgsql set search_path = '' as $$
+begin
+  perform luma.note_conflict('rsvp', r.id, guest.event_id, 'status', to_jsonb(r.status), to_jsonb(luma_value), 'app')
+  from luma.linked_rsvps(guest) r;
+  if not found then
+    perform luma.note_conflict('guest', guest.id, guest.event_id, 'status', null, to_jsonb(luma_value), 'app');
+  end if;
+end
+$$;
+comment on function luma.note_guest_conflict(luma.guests, text) is
+  'Keeps what Luma said of a guest and ours has overwritten, or will.';
+
 create or replace function luma.apply_guest(of_event_id uuid, news jsonb, sent_at timestamptz, is_read boolean)
 returns text language plpgsql set search_path = '' set lock_timeout = '20ms' as $$
 declare
@@ -60,8 +77,7 @@ begin
     end if;
   end if;
   if is_read and guest.ours and guest.luma_base = told and guest.unheard <> told then
-    perform luma.note_conflict('rsvp', r.id, of_event_id, 'status', to_jsonb(r.status), to_jsonb(guest.unheard), 'app')
-    from luma.linked_rsvps(guest) r;
+    perform luma.note_guest_conflict(guest, guest.unheard);
   end if;
   was_counted := luma.is_counted(before);
   if guest.email <> address then

@@ -384,3 +384,78 @@ lumaTest(
     assertEquals(guestList(stack, luma_event_id), { u1: "approved" });
   },
 );
+
+lumaTest(
+  "what a host says of a guest whose last call is in doubt is in luma.conflicts",
+  async (stack) => {
+    const { simulator, sql } = stack;
+    const event = await agreed(stack, false);
+    await sql`update luma.settings set retry_base_seconds = 1000000, retry_cap_seconds = 1000000`;
+    simulator.faults.add({ path: UPDATE, status: 503, count: 1 });
+    await rsvp(stack, event.id, "u1", "not_going");
+    await drain(stack);
+    simulator.host.setGuestStatus(event.lumaId, "u1@example.com", "waitlist");
+    await settle(stack);
+    await assertBoth(stack, event, "not_going", "declined");
+    assertEquals(await notedConflicts(stack), [{
+      entity: "rsvp",
+      field: "status",
+      app_value: "not_going",
+      luma_value: "waitlist",
+      winner: "app",
+    }]);
+    await assertAtRest(stack);
+  },
+);
+
+lumaTest(
+  "what a host says of a guest whose RSVP was deleted and told, and is heard of late, is in luma.conflicts",
+  async (stack) => {
+    const { simulator, sql } = stack;
+    const event = await agreed(stack, false);
+    const [late] = await intercepted(
+      stack,
+      () =>
+        simulator.host.setGuestStatus(
+          event.lumaId,
+          "u1@example.com",
+          "waitlist",
+        ),
+    );
+    await sql`delete from public.event_rsvps where event_id = ${event.id}`;
+    await drain(stack);
+    await deliverAt(stack, late!, new Date());
+    await settle(stack);
+    assertEquals(guestList(stack, event.lumaId), { u1: "declined" });
+    assertEquals(await notedConflicts(stack), [{
+      entity: "guest",
+      field: "status",
+      app_value: null,
+      luma_value: "waitlist",
+      winner: "app",
+    }]);
+    await assertAtRest(stack);
+  },
+);
+
+lumaTest(
+  "an RSVP that is deleted while its addition is in doubt does not come back with the echo of that",
+  async (stack) => {
+    const { simulator, sql } = stack;
+    await insertUsers(stack, 1);
+    const event = await knownEvent(stack);
+    await sql`update luma.settings set retry_base_seconds = 1000000, retry_cap_seconds = 1000000`;
+    simulator.faults.add({ path: ADD, when: "after", status: 503, count: 1 });
+    await rsvp(stack, event.id, "u1", "going");
+    const echo = await intercepted(stack, () => drain(stack));
+    await sql`delete from public.event_rsvps where event_id = ${event.id}`;
+    for (const delivery of echo) await deliverAt(stack, delivery, new Date());
+    assertEquals(await rsvpsOf(stack, event.id), {});
+    await settle(stack);
+    assertEquals(
+      [await rsvpsOf(stack, event.id), guestList(stack, event.lumaId)],
+      [{}, { u1: "declined" }],
+    );
+    await assertAtRest(stack);
+  },
+);

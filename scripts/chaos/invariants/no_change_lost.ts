@@ -74,8 +74,9 @@ function conflictKey(eventId: string, what: string): string {
 
 async function conflictsOf({ stack }: World): Promise<Set<string>> {
   const rows = await stack.sql`
-    select distinct c.event_id, c.field, r.user_id from luma.conflicts c
-    left join public.event_rsvps r on r.id = c.entity_id`;
+    select distinct c.event_id, c.field, coalesce(r.user_id, split_part(g.email, '@', 1)) as user_id from luma.conflicts c
+    left join public.event_rsvps r on r.id = c.entity_id
+    left join luma.guests g on g.id = c.entity_id`;
   return new Set(rows.map(({ event_id, field, user_id }) => {
     const column = FIELDS.find((name) => LUMA_FIELD[name] === field) ?? field;
     return conflictKey(event_id, user_id ?? column);
