@@ -1,5 +1,6 @@
 /** How many requests the same changes cost at Luma: on the real stack, against one request for each change. */
 import { type Stack, startStack } from "../stack/mod.ts";
+import { settled } from "./live_stack.ts";
 import { idealCalls } from "./windows.ts";
 import { users } from "./scene.ts";
 import type { BenchOptions, Measure } from "./section.ts";
@@ -32,22 +33,6 @@ async function liveStack(postgres: string | undefined): Promise<Stack> {
     from generate_series(1, ${EVENTS}::int) n`;
   await settled(stack);
   return stack;
-}
-
-/** Waits until Luma has everything. */
-async function settled({ sql }: Stack): Promise<void> {
-  for (;;) {
-    const [left] = await sql`
-      select (select count(*) from luma.sync_outbox where version > done_version)
-        + (select count(*) from luma.rechecks)
-        + (select count(*) from luma.drain_runs where ended_at is null and alive_until > now()) as jobs,
-        (select count(*) from luma.sync_outbox where dead_at is not null) as dead`;
-    if (Number(left!.dead) > 0) {
-      throw new Error(`${left!.dead} jobs were refused.`);
-    }
-    if (Number(left!.jobs) === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }
 
 /** The requests that Luma gets because of what is done. */

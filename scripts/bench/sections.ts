@@ -1,7 +1,9 @@
 /** The sections, in the order in which they run. */
+import { agreement } from "./agreement.ts";
 import { calls } from "./calls.ts";
 import { depth } from "./depth.ts";
 import { finalVersion } from "./final_version.ts";
+import { latency } from "./latency.ts";
 import { queue } from "./queue.ts";
 import { repair } from "./repair.ts";
 import type { Section } from "./section.ts";
@@ -33,6 +35,16 @@ export const SECTIONS: readonly Section[] = [
     name: "calls",
     title: "how many requests to Luma the same changes cost",
     run: calls,
+  },
+  {
+    name: "agreement",
+    title: "how long it takes until Luma has everything, at its real limit",
+    run: agreement,
+  },
+  {
+    name: "latency",
+    title: "how long a change takes to the other side",
+    run: latency,
   },
   {
     name: "repair",

@@ -11,7 +11,7 @@ import { Chooser } from "../random.ts";
 import { FREEZE_MS, LEASE_S, type System, World } from "../world.ts";
 import { VirtualClock } from "./clock.ts";
 import { CronJobs } from "./cron.ts";
-import { DataApi } from "./data_api.ts";
+import { DataApi } from "../../stack/rpc.ts";
 import type { HistoryDatabase } from "./database.ts";
 import { Functions } from "./functions.ts";
 import { type Arrival, Network } from "./network.ts";

@@ -1,4 +1,4 @@
-/** The Data API in process: calls public functions as PostgREST does, as whoever has the secret key. */
+/** The functions of the Data API without it: calls public functions as PostgREST does, as whoever has the secret key. */
 import postgres from "postgres";
 
 interface Signature {
