@@ -4,6 +4,8 @@ import { startRpcServer } from "./rpc_server.ts";
 
 export interface Live extends AsyncDisposable {
   readonly stack: Stack;
+  /** SUPABASE_URL of the functions. */
+  readonly dataApi: string;
 }
 
 /** As in production, but for scheduled pulls, which nothing here waits for. */
@@ -27,9 +29,11 @@ export async function liveStack(
     await sql`select luma.set_mode('live')`;
     return {
       stack,
+      dataApi: rpc.url,
       async [Symbol.asyncDispose]() {
-        await stack.stop();
+        await stack.functions.stop();
         await rpc[Symbol.asyncDispose]();
+        await stack.stop();
       },
     };
   } catch (error) {

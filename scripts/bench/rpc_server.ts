@@ -15,9 +15,11 @@ const CONNECTIONS = 10;
 export function startRpcServer(): RpcServer {
   let sql: postgres.Sql | undefined;
   let api: DataApi | undefined;
+  const closing = new AbortController();
   const server = Deno.serve({
     hostname: "127.0.0.1",
     port: 0,
+    signal: closing.signal,
     onListen: () => {},
   }, async (request) => {
     if (!api) return new Response(null, { status: 503 });
@@ -35,7 +37,8 @@ export function startRpcServer(): RpcServer {
       api = new DataApi(sql);
     },
     async [Symbol.asyncDispose]() {
-      await server.shutdown();
+      // Not awaited: who was killed with a call under way would be waited for.
+      closing.abort();
       await sql?.end();
     },
   };

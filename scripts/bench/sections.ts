@@ -8,6 +8,7 @@ import { queue } from "./queue.ts";
 import { repair } from "./repair.ts";
 import type { Section } from "./section.ts";
 import { snapshot } from "./snapshot.ts";
+import { webhooks } from "./webhooks.ts";
 import { writePath } from "./write_path.ts";
 
 export const SECTIONS: readonly Section[] = [
@@ -45,6 +46,11 @@ export const SECTIONS: readonly Section[] = [
     name: "latency",
     title: "how long a change takes to the other side",
     run: latency,
+  },
+  {
+    name: "webhooks",
+    title: "how fast a webhook is acknowledged, and that none is lost then",
+    run: webhooks,
   },
   {
     name: "repair",

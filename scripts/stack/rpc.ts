@@ -39,7 +39,8 @@ export class DataApi {
   }
 
   async #signature(name: string): Promise<Signature | undefined> {
-    if (this.#signatures.size === 0) {
+    // Also one that was made meanwhile.
+    if (!this.#signatures.has(name)) {
       const rows = await this.sql`
         select p.proname, case when p.prorettype = 'void'::regtype then 'nothing' when p.proretset then 'rows' else 'value' end as returns,
           coalesce(jsonb_object_agg(a.name, format_type(a.type, null)) filter (where a.name is not null), '{}') as types
