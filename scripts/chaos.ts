@@ -29,7 +29,8 @@ them breaks; then the faults stop, and both sides must come to rest, equal, with
                  plays, in one process, small scenarios that together make every call there is, once for each call and
                  each way to disturb it: killed before or after its effect, or left without its answer
   --once         of these calls only the first of each kind: every kill point once, in a few minutes
-  --contended    lets both sides edit the same field before they have heard of each other
+  --contended    lets both sides edit the same field before they have heard of each other in all histories, also in
+                 those whose webhooks are lost. Without it in every second of the others
   --replay FILE  plays the history in this file instead, as a failure has written it
   --times R      plays it so often: what fails at times is seen sooner or later. Default 1
   --shrinks S    how many histories to play at most to find the shortest that fails. Default 40; 0 for none
@@ -139,7 +140,7 @@ const report = values.replay === undefined
     ...common,
     seed: number("seed", 0),
     steps: number("steps", 1),
-    contended: values.contended,
+    ...(values.contended ? { contended: true } : {}),
     inProcess: values.fast,
     ...(values.minutes === undefined
       ? { seeds: number("seeds", 1), minutes: Infinity }

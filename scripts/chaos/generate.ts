@@ -79,9 +79,11 @@ class Author {
 
   constructor(readonly seed: number, readonly options: Options) {
     this.#choose = new Chooser(seed);
+    const lossy = seed % 3 === 2;
     this.#config = {
-      contended: options.contended ?? false,
-      lossy: seed % 3 === 2,
+      // Of a word that is overwritten and whose webhook is lost nobody can know.
+      contended: options.contended ?? (!lossy && seed % 2 === 0),
+      lossy,
       cancelOnLuma: seed % 4 === 3,
       callsPerMinute: seed % 5 === 4 ? 200 : 2_000,
     };

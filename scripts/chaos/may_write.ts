@@ -1,7 +1,7 @@
 /**
  * What nobody can know (docs/architecture.md): an edit of the very field that the other side is just editing may be
- * overwritten before anybody has heard of it, and luma.conflicts need not have it. So nobody makes one, unless the
- * history is a contended one; no loss is ever overlooked.
+ * overwritten before anybody has heard of it, and if its webhook is lost, luma.conflicts does not have it. So nobody makes
+ * one, unless the history is a contended one; no loss is ever overlooked.
  */
 import { guestStatus, lumaStatus, lumaValue, rowValue } from "./values.ts";
 import type { KnownEvent, World } from "./world.ts";
