@@ -191,3 +191,52 @@ lumaTest(
     await assertAtRest(stack);
   },
 );
+
+lumaTest(
+  "who has declined and says no here too is one person, also in a row that was made anew",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await insertUsers(stack, 2);
+    await sql`update public.users set email = null where id = 'u2'`;
+    const event = await knownEvent(stack);
+    await rsvp(stack, event.id, "u1", "waitlist");
+    await rsvp(stack, event.id, "u2", "not_going");
+    const stranger = register(stack, event, "u2");
+    simulator.guest.cancel(event.lumaId, stranger.id);
+    await settle(stack);
+    await sql`delete from public.event_rsvps where event_id = ${event.id} and user_id = 'u1'`;
+    await settle(stack);
+    const reasons = async () =>
+      (await externals(stack, event)).map(({ email, why }) => [email, why]);
+    assertEquals(await reasons(), [
+      ["u1@example.com", "user u1 has declined on Luma, and has no RSVP"],
+      [
+        "u2@example.com",
+        "no user has this e-mail address or phone number",
+      ],
+    ]);
+    simulator.clearRequests();
+
+    await rsvp(stack, event.id, "u1", "not_going");
+    await sql`update public.users set email = 'u2@example.com' where id = 'u2'`;
+    await settle(stack);
+    await sql`select luma.sweep()`;
+    await settle(stack);
+    assertEquals(await reasons(), []);
+    assertEquals(changingCalls(stack), []);
+    await assertAtRest(stack);
+
+    // So each of them follows what either side says from now on.
+    simulator.host.setGuestStatus(event.lumaId, "u1@example.com", "approved");
+    await rsvp(stack, event.id, "u2", "going");
+    await settle(stack);
+    assertEquals(await rsvpsOf(stack, event.id), { u1: "going", u2: "going" });
+    assertEquals(guestList(stack, event.lumaId), {
+      u1: "approved",
+      u2: "approved",
+    });
+    assertEquals(await countOf(stack, event), 2);
+    assertEquals([...await sql`select * from luma.conflicts`], []);
+    await assertAtRest(stack);
+  },
+);
