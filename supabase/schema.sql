@@ -780,11 +780,10 @@ view luma.external_guests -- Guests on Luma who are nobody's RSVP, and why not. 
     g.luma_base AS status,
     ((g.news ->> 'registered_at'::text))::timestamp with time zone AS registered_at,
     ((g.news ->> 'checked_in_at'::text))::timestamp with time zone AS checked_in_at,
-    COALESCE(m.why, format('user %s is another guest of this event already'::text, m.user_id)) AS why,
+    luma.why_external(g.*) AS why,
     ('The same name: '::text || alike.ids) AS hint
-   FROM (((luma.guests g
+   FROM ((luma.guests g
      LEFT JOIN public.canonical_events e ON ((e.id = g.event_id)))
-     CROSS JOIN LATERAL luma.match_user(g.email, (g.news ->> 'phone'::text)) m(user_id, why))
      LEFT JOIN ( SELECT lower(u.name) AS name,
             string_agg(u.id, ', '::text ORDER BY u.id) AS ids
            FROM public.users u
@@ -2239,7 +2238,9 @@ AS $function$
     where of_user is null or id in (select r.id from public.event_rsvps r where r.user_id = of_user)
   ) i
   cross join lateral luma.guest_need(i.id) n
-  where luma.takes_guests(e.event_id) and n.kind is not null
+  where luma.takes_guests(e.event_id)
+    -- Luma has the guest, as it should be, and only which RSVP that is has to be written down: luma.guests_job() does.
+    and (n.kind is not null or n.agreed is not null and not exists (select from luma.guest_links k where k.rsvp_id = i.id))
     and not exists (
       select from luma.sync_outbox o
       where o.entity = 'rsvp' and o.entity_id = i.id and o.version > o.done_version
@@ -2247,7 +2248,7 @@ AS $function$
         and (o.dead_at is null or of_user is null)
     )
 $function$
-  -- RSVPs that differ from Luma though nothing of them waits in the outbox: of one event, of one user, or of all events that take guests.
+  -- RSVPs that differ from Luma, or whose guest nobody knows yet to be theirs, though nothing of them waits in the outbox: of one event, of one user, or of all events that take guests.
 
 CREATE OR REPLACE FUNCTION luma.doubt(o luma.sync_outbox)
  RETURNS void
@@ -7364,6 +7365,26 @@ begin
 end
 $function$
   -- The run at its next call, or at its end.
+
+CREATE OR REPLACE FUNCTION luma.why_external(guest luma.guests)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select case
+    when m.why is not null then m.why
+    when exists (
+      select from public.event_rsvps r join luma.guest_links l on l.rsvp_id = r.id
+      where r.event_id = (guest).event_id and r.user_id = m.user_id
+    ) then format('user %s is another guest of this event already', m.user_id)
+    when (guest).luma_base = 'declined' then format('user %s has declined on Luma', m.user_id)
+    -- A trigger of the app's refuses the row, say, or the app is writing it.
+    else format('it is user %s, whose RSVP could not be written yet', m.user_id)
+  end
+  from luma.match_user((guest).email, (guest).news ->> 'phone') m
+$function$
+  -- Why a guest on Luma is nobody's RSVP, for an admin to read.
 
 CREATE OR REPLACE FUNCTION luma.why_not_called(calendar text)
  RETURNS text

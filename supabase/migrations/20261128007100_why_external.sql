@@ -8,7 +8,7 @@ returns text language sql stable set search_path = '' as $$
       select from public.event_rsvps r join luma.guest_links l on l.rsvp_id = r.id
       where r.event_id = (guest).event_id and r.user_id = m.user_id
     ) then format('user %s is another guest of this event already', m.user_id)
-    when (guest).luma_base = 'declined' then format('user %s has declined on Luma, and has no RSVP', m.user_id)
+    when (guest).luma_base = 'declined' then format('user %s has declined on Luma', m.user_id)
     -- A trigger of the app's refuses the row, say, or the app is writing it.
     else format('it is user %s, whose RSVP could not be written yet', m.user_id)
   end

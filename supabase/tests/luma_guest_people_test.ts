@@ -209,7 +209,7 @@ lumaTest(
     const reasons = async () =>
       (await externals(stack, event)).map(({ email, why }) => [email, why]);
     assertEquals(await reasons(), [
-      ["u1@example.com", "user u1 has declined on Luma, and has no RSVP"],
+      ["u1@example.com", "user u1 has declined on Luma"],
       [
         "u2@example.com",
         "no user has this e-mail address or phone number",
