@@ -5484,7 +5484,10 @@ begin
   for f in
     select distinct on (t.field) t.field, t.value, (
       select jsonb_object_agg(s.key, s.value) from jsonb_each(sent.value) s where t.columns ? s.key
-    ) as columns
+    ) as columns, not exists (
+      select from jsonb_array_elements(link.maybe_sent) with ordinality n (value, age)
+      where n.age < sent.age and n.value ?& array(select jsonb_object_keys(t.columns))
+    ) as is_last
     from public.canonical_events e
     cross join luma.fields_told(news) t
     cross join jsonb_array_elements(link.maybe_sent) with ordinality sent (value, age)
@@ -5496,7 +5499,10 @@ begin
     order by t.field, sent.age
   loop
     link.luma_base := link.luma_base || jsonb_build_object(f.field, f.value);
-    link.row_base := link.row_base || f.columns;
+    -- What was sent after it may be there by now, or come yet: that stays in doubt.
+    if f.is_last then
+      link.row_base := link.row_base || f.columns;
+    end if;
   end loop;
   return link;
 end

@@ -10,7 +10,7 @@ import {
   picked,
   rowWithVersion,
 } from "./luma_deliveries.ts";
-import { lumaTest, settle } from "./luma_side.ts";
+import { hostEvent, lumaTest, rowOf, settle } from "./luma_side.ts";
 import { calls, drain, passTime, type Stack } from "./testing.ts";
 
 const UPDATE = "/v1/events/update";
@@ -222,5 +222,32 @@ lumaTest(
       await assertRest(stack, id);
     }
     assertEquals(await conflicts(stack), []);
+  },
+);
+
+lumaTest(
+  "of two titles that dead runs have sent the second is ours too, though a late webhook tells the first",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    const { id: lumaId } = hostEvent(stack);
+    await settle(stack);
+    const id = String((await rowOf(stack, lumaId)).id);
+    const say = (name: string) =>
+      intercepted(stack, () => simulator.host.updateEvent(lumaId, { name }));
+    const late = await say("First");
+    await say("Second");
+    // As luma.doubt() leaves it when a lease runs out in the call, twice.
+    await sql`
+      update luma.event_links
+      set row_base = row_base - 'title', maybe_sent = '[{"title": "Second"}, {"title": "First"}]'
+      where event_id = ${id}`;
+    await sql`update public.canonical_events set title = 'Third' where id = ${id}`;
+    const deliver = await deliverer(stack);
+    for (const delivery of late) await deliver(delivery);
+    await sql`select luma.request_look(${id}, tags => false)`;
+    await settle(stack);
+    assertEquals((await rowOf(stack, lumaId)).title, "Third");
+    assertEquals(simulator.event(lumaId)?.name, "Third");
+    assertEquals([...await sql`select * from luma.conflicts`], []);
   },
 );
