@@ -1,6 +1,7 @@
 -- What a run has told Luma before it died, of a row that was edited since: seen there, it is our own earlier word and no
 -- host's. Before, it was taken for a host's edit, and where Luma leads it won: the app's last word was overwritten by one of
 -- its own that came before.
+-- And of two values that dead runs had sent, a late webhook that tells the first ends no doubt about the second.
 
 create or replace function luma.recognise(link luma.event_links, news jsonb)
 returns luma.event_links language plpgsql stable set search_path = '' as $$
@@ -20,7 +21,10 @@ begin
   for f in
     select distinct on (t.field) t.field, t.value, (
       select jsonb_object_agg(s.key, s.value) from jsonb_each(sent.value) s where t.columns ? s.key
-    ) as columns
+    ) as columns, not exists (
+      select from jsonb_array_elements(link.maybe_sent) with ordinality n (value, age)
+      where n.age < sent.age and n.value ?& array(select jsonb_object_keys(t.columns))
+    ) as is_last
     from public.canonical_events e
     cross join luma.fields_told(news) t
     cross join jsonb_array_elements(link.maybe_sent) with ordinality sent (value, age)
@@ -32,7 +36,10 @@ begin
     order by t.field, sent.age
   loop
     link.luma_base := link.luma_base || jsonb_build_object(f.field, f.value);
-    link.row_base := link.row_base || f.columns;
+    -- What was sent after it may be there by now, or come yet: that stays in doubt.
+    if f.is_last then
+      link.row_base := link.row_base || f.columns;
+    end if;
   end loop;
   return link;
 end
