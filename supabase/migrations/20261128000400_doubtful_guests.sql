@@ -89,7 +89,11 @@ begin
       or guest.in_doubt and guest.luma_base = any (guest.maybe_sent)
     )
   then
-    -- The row was deleted here, and its guest leaves Luma, or has left; this may be the echo of an earlier call.
+    -- The row was deleted here, and its guest leaves Luma, or has left. This may be the echo of an earlier call, or a
+    -- registration since then, which ours will overwrite: nobody can know.
+    if guest.in_doubt and guest.luma_base not in ('declined', coalesce(before.luma_base, '')) then
+      perform luma.note_guest_conflict(guest, guest.luma_base);
+    end if;
     return 'unchanged';
   elsif guest.luma_base = 'declined' and before.luma_base = 'declined' then
     -- Said before: the echo of a row's deletion that has been told by now, say.
