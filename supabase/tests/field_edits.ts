@@ -1,7 +1,9 @@
 /** One edit of each field, as the app makes it and as a host makes it, and what either side shall say then. */
+import { assertEquals } from "@std/assert";
 import type { SimEvent } from "../../scripts/luma-simulator/mod.ts";
-import type { Kind } from "./luma_deliveries.ts";
-import type { EventRow, Stack } from "./testing.ts";
+import { type Kind, rowWithVersion } from "./luma_deliveries.ts";
+import { settle } from "./luma_side.ts";
+import { calls, type EventRow, type Stack } from "./testing.ts";
 
 export type Patch = Parameters<Stack["simulator"]["host"]["updateEvent"]>[1];
 
@@ -149,3 +151,16 @@ export async function edit(
     sql(columns)
   } where id = ${id}`;
 }
+
+/** Nothing more happens, on either side. */
+export async function assertRest(stack: Stack, id: string): Promise<void> {
+  const before = await rowWithVersion(stack, id);
+  stack.simulator.clearRequests();
+  await settle(stack);
+  assertEquals(calls(stack), []);
+  assertEquals(await rowWithVersion(stack, id), before);
+}
+
+/** In an order that a test can tell beforehand. */
+export const byField = (conflicts: EventRow[]) =>
+  conflicts.toSorted((a, b) => String(a.field).localeCompare(String(b.field)));

@@ -1,7 +1,14 @@
 /** A host's edit whose webhook comes when ours of the same field is on Luma already: luma.conflicts has it. */
 import { assertEquals } from "@std/assert";
 import type { Delivery } from "../../scripts/luma-simulator/mod.ts";
-import { conflictOf, edit, edits, merged } from "./field_edits.ts";
+import {
+  assertRest,
+  byField,
+  conflictOf,
+  edit,
+  edits,
+  merged,
+} from "./field_edits.ts";
 import {
   bothKinds,
   conflicts,
@@ -11,20 +18,24 @@ import {
   rowWithVersion,
 } from "./luma_deliveries.ts";
 import { hostEvent, lumaTest, rowOf, settle } from "./luma_side.ts";
-import { calls, drain, passTime, type Stack } from "./testing.ts";
+import { drain, passTime, type Stack } from "./testing.ts";
 
 const UPDATE = "/v1/events/update";
 
-const byField = <T extends { field?: unknown }>(conflicts: T[]) =>
-  conflicts.toSorted((a, b) => String(a.field).localeCompare(String(b.field)));
-
-/** Nothing more happens, on either side. */
-async function assertRest(stack: Stack, id: string): Promise<void> {
-  const before = await rowWithVersion(stack, id);
-  stack.simulator.clearRequests();
-  await settle(stack);
-  assertEquals(calls(stack), []);
-  assertEquals(await rowWithVersion(stack, id), before);
+/** What a host said of the title is kept, and the title is one on both sides. */
+async function assertTheirsKept(
+  stack: Stack,
+  { kind, id, event }: Awaited<ReturnType<typeof bothKinds>>[number],
+  known: number,
+): Promise<void> {
+  const found = (await conflicts(stack)).slice(known);
+  assertEquals(
+    found.map(({ field, luma_value }) => ({ field, luma_value })),
+    [{ field: "name", luma_value: "Theirs" }],
+    kind,
+  );
+  assertEquals(event.name, (await rowWithVersion(stack, id)).title);
+  await assertRest(stack, id);
 }
 
 /** Sends what the row says now, and answers the webhooks that this causes, kept back. */
@@ -131,7 +142,8 @@ lumaTest(
   "what is told before ours is sent, and read only afterwards, is in luma.conflicts",
   async (stack) => {
     const deliver = await deliverer(stack);
-    for (const { kind, id, event } of await bothKinds(stack)) {
+    for (const one of await bothKinds(stack)) {
+      const { id, event } = one;
       const known = (await conflicts(stack)).length;
       // Told so soon after another edit that it has to be read.
       for (
@@ -152,16 +164,7 @@ lumaTest(
       for (const delivery of late) await deliver(delivery);
       await edit(stack, id, { title: "Ours" });
       await settle(stack);
-      const found = (await conflicts(stack)).slice(known);
-      assertEquals(
-        found.map(({ field, luma_value }) => ({ field, luma_value })),
-        [
-          { field: "name", luma_value: "Theirs" },
-        ],
-        kind,
-      );
-      assertEquals(event.name, (await rowWithVersion(stack, id)).title);
-      await assertRest(stack, id);
+      await assertTheirsKept(stack, one, known);
     }
   },
 );
@@ -172,7 +175,8 @@ lumaTest(
     const { simulator, sql } = stack;
     await sql`update luma.settings set retry_base_seconds = 1000000, retry_cap_seconds = 1000000`;
     const deliver = await deliverer(stack);
-    for (const { kind, id, event } of await bothKinds(stack)) {
+    for (const one of await bothKinds(stack)) {
+      const { id, event } = one;
       const known = (await conflicts(stack)).length;
       const late = await intercepted(
         stack,
@@ -187,16 +191,7 @@ lumaTest(
       const echo = await sent(stack, id, { title: "Ours" });
       for (const delivery of [...late, ...echo]) await deliver(delivery);
       await settle(stack);
-      const found = (await conflicts(stack)).slice(known);
-      assertEquals(
-        found.map(({ field, luma_value }) => ({ field, luma_value })),
-        [
-          { field: "name", luma_value: "Theirs" },
-        ],
-        kind,
-      );
-      assertEquals(event.name, (await rowWithVersion(stack, id)).title);
-      await assertRest(stack, id);
+      await assertTheirsKept(stack, one, known);
     }
   },
 );

@@ -2,6 +2,8 @@
 import { assertEquals } from "@std/assert";
 import type { SimEvent } from "../../scripts/luma-simulator/mod.ts";
 import {
+  assertRest,
+  byField,
   conflictOf,
   edit,
   edits,
@@ -51,18 +53,6 @@ async function atOnce(
   stack.simulator.host.updateEvent(event.id, luma);
   await settle(stack);
 }
-
-/** Nothing more happens, on either side. */
-async function assertRest(stack: Stack, id: string): Promise<void> {
-  const before = await rowWithVersion(stack, id);
-  stack.simulator.clearRequests();
-  await settle(stack);
-  assertEquals(calls(stack), []);
-  assertEquals(await rowWithVersion(stack, id), before);
-}
-
-const byField = (conflicts: EventRow[]) =>
-  conflicts.toSorted((a, b) => String(a.field).localeCompare(String(b.field)));
 
 for (const isRead of [false, true]) {
   const how = isRead ? "when webhooks follow each other" : "from one webhook";
