@@ -23,11 +23,9 @@ begin
     -- Invited says nothing about who has an RSVP already.
     null;
   elsif guest.in_doubt then
-    -- Its own job looks it up, and sends the app's. That overwrites what Luma says, unless this was there before, or is what
-    -- was being sent; and who has registered since the row was written did that on Luma.
-    if told is distinct from before.luma_base
-      and (told <> all (guest.maybe_sent) or (guest.news ->> 'registered_at')::timestamptz > written_at)
-    then
+    -- Its own job looks it up, and sends the app's. That overwrites what Luma says, which may be what a call of ours has told,
+    -- or what was changed there since: nobody can know.
+    if told is distinct from before.luma_base then
       perform luma.note_guest_conflict(guest, told);
     end if;
   elsif told = before.luma_base and not just_linked then
