@@ -99,7 +99,7 @@ export async function latency(
   { quick, postgres, say }: BenchOptions,
 ): Promise<Measure[]> {
   const samples = quick ? 30 : 200;
-  const lost = quick ? 5 : 40;
+  const lost = quick ? 5 : 20;
   await using live = await liveStack(postgres, {
     webhooks: true,
     simulator: { rateLimitPerMinute: 1_000_000 },
