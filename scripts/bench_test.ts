@@ -7,7 +7,7 @@ import { claim, startRun } from "./bench/our_queue.ts";
 import { repairOf } from "./bench/repair.ts";
 import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
 import { emptyOutbox, linkedEvents, tidy } from "./bench/scene.ts";
-import { idealCalls } from "./bench/windows.ts";
+import { idealCalls, limitUsed, mostInAMinute } from "./bench/windows.ts";
 
 /** So many events that Luma has as they are, and nothing that drains. */
 async function withEvents(
@@ -150,6 +150,24 @@ Deno.test("the calls that a spacing allows: one at once, then one for all that c
   assertEquals(idealCalls([5], 1000), 1);
   assertEquals(idealCalls([0, 10, 20, 900], 1000), 2);
   assertEquals(idealCalls([0, 10, 1500, 1900, 5000], 1000), 4);
+});
+
+Deno.test("how full the fullest minute was, and how much of a limit was used until the last call that had to wait", () => {
+  const burst = (at: number, calls: number) => Array<number>(calls).fill(at);
+  assertEquals(mostInAMinute([]), 0);
+  assertEquals(mostInAMinute([60_000, 0, 59_999]), 2);
+  // A minute is over after 60 s, not before.
+  assertEquals(mostInAMinute([...burst(0, 9), ...burst(59_999, 9)]), 18);
+  assertEquals(limitUsed([...burst(0, 10), 60_000], 10), 100);
+  assertEquals(limitUsed([...burst(0, 10), ...burst(120_000, 5)], 10), 50);
+  assertEquals(
+    limitUsed(
+      [...burst(0, 10), ...burst(60_000, 10), ...burst(240_000, 1)],
+      10,
+    ),
+    50,
+  );
+  assertEquals(limitUsed(burst(0, 10), 10), NaN);
 });
 
 Deno.test("a pull of what has not changed writes no row, and one cycle mends every difference that nobody was told of", async () => {

@@ -48,31 +48,36 @@ async function quiet(sql: Stack["sql"]): Promise<void> {
   }
 }
 
-/** Edits on Luma, one after the other; the milliseconds until the webhook is received, and from there until the row shows it. */
+/**
+ * Edits on Luma, one after the other; the milliseconds from when Luma sends the webhook until the row shows it. Not
+ * `contradicting` is the first that anybody has told of the event for a day, which is applied as it comes; else Luma is
+ * asked which of the two is the newer.
+ */
 async function fromLuma(
   { sql, simulator }: Stack,
   events: readonly Known[],
+  contradicting: boolean,
 ): Promise<number[]> {
   const taken: number[] = [];
   for (const [n, { id, luma_event_id }] of events.entries()) {
+    await sql`
+      update luma.event_links set told_at = null, heard_at = ${
+      contradicting ? new Date() : null
+    } where event_id = ${id}`;
     const name = `Theirs ${n} ${Date.now()}`;
     simulator.host.updateEvent(luma_event_id, { name });
-    const start = performance.now();
-    for (;;) {
-      const [row] = await sql`
-        select title, (
-          select max(received_at) from luma.webhook_inbox where news #>> '{event,luma_event_id}' = ${luma_event_id}
-        ) as received_at, clock_timestamp() as now
-        from public.canonical_events where id = ${id}`;
-      if (row!.title === name) {
-        taken.push(row!.now - row!.received_at);
-        break;
-      }
-      if (performance.now() - start > 30_000) {
-        throw new Error(`${name} did not come.`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    const sent = simulator.deliveries.findLast(({ body }) =>
+      body.includes(name)
+    )!;
+    const start = Date.parse(sent.time);
+    const isShown = async () =>
+      (await sql`select from public.canonical_events where id = ${id} and title = ${name}`)
+        .length === 1;
+    while (!await isShown()) {
+      if (Date.now() - start > 30_000) throw new Error(`${name} did not come.`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
+    taken.push(Date.now() - start);
     await quiet(sql);
   }
   return taken;
@@ -99,7 +104,6 @@ export async function latency(
   { quick, postgres, say }: BenchOptions,
 ): Promise<Measure[]> {
   const samples = quick ? 30 : 200;
-  const lost = quick ? 5 : 20;
   await using live = await liveStack(postgres, {
     webhooks: true,
     simulator: { rateLimitPerMinute: 1_000_000 },
@@ -115,8 +119,8 @@ export async function latency(
     ...await sql<Known[]>`
     select id, luma_event_id from public.canonical_events order by id`,
   ];
-  // The first calls start the functions.
-  await toLuma(stack, events.slice(0, 3));
+  // The first calls start the functions. With the events whose next edit is far off: one soon would be held back.
+  await toLuma(stack, events.slice(-3));
 
   const measures: Measure[] = [];
   const note = (
@@ -146,18 +150,30 @@ export async function latency(
     p99: 250,
   });
   say("an edit on Luma until the row shows it");
-  note("webhook until the row shows it", await fromLuma(stack, events), {});
+  for (const contradicting of [false, true]) {
+    note(
+      contradicting
+        ? "webhook that contradicts, until the row shows it"
+        : "webhook until the row shows it",
+      await fromLuma(stack, events, contradicting),
+      {},
+    );
+  }
   say("an edit whose wake-up is lost");
   await admin.unsafe(LOSE_RINGS);
+  const tick = await ticks(stack);
+  // Where pg_cron looks once a minute each takes up to a minute, and no seconds can be aimed at.
+  const isSoon = tick.endsWith("seconds");
+  const lost = !isSoon ? 3 : quick ? 5 : 20;
   const unheard = connect(stack.postgres.url, {
     max: 1,
     connection: { application_name: UNHEARD },
   });
   try {
     note(
-      `wake-up lost, pg_cron ticks: ${await ticks(stack)}`,
+      `wake-up lost, pg_cron ticks: ${tick}`,
       await toLuma(stack, events.slice(0, lost), unheard),
-      { p99: 2_500 },
+      isSoon ? { p99: 2_500 } : {},
     );
   } finally {
     await unheard.end();

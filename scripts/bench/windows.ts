@@ -1,4 +1,4 @@
-/** How few calls could tell of edits, when two calls about one row are to be this far apart. */
+/** What Luma's limit and the spacing of edits allow, and how much of it was used. */
 
 /**
  * The first edit is sent at once; what follows, as soon as the spacing allows, and everything until then together. The
@@ -17,4 +17,28 @@ export function idealCalls(
     calls++;
   }
   return calls;
+}
+
+const MINUTE_MS = 60_000;
+
+/** The most of these moments that any minute holds. */
+export function mostInAMinute(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  let from = 0;
+  return sorted.reduce((most, time, at) => {
+    while (sorted[from]! <= time - MINUTE_MS) from++;
+    return Math.max(most, at - from + 1);
+  }, 0);
+}
+
+/**
+ * How much of a limit a minute was used while there was more to do, in %. It counts from the first call to the last one
+ * that had to wait for whole minutes' worth of others, so that waiting for too long shows. NaN when none had to.
+ */
+export function limitUsed(times: readonly number[], limit: number): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  const minutes = Math.floor((sorted.length - 1) / limit);
+  if (minutes < 1) return NaN;
+  const took = sorted[minutes * limit]! - sorted[0]!;
+  return 100 * minutes * MINUTE_MS / took;
 }
