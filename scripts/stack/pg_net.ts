@@ -34,6 +34,10 @@ const BATCH_SIZE = 200;
 const RESPONSES_KEPT = "6 hours";
 const RESTART_DELAY_MS = 1000;
 
+/** Longer than any request here may take. What a crash of Postgres cuts off may never be answered by postgres.js. */
+const BATCH_PATIENCE_MS = 15_000;
+const STOP_PATIENCE_MS = 1_000;
+
 /**
  * Works as pg_net 0.20 does: wakes at commit, takes up to 200 requests, sends them together, and in
  * the same transaction deletes them from the queue and records the answers. So the slowest request
@@ -43,12 +47,14 @@ export async function startPgNet(
   adminUrl: string,
   log: (line: string) => void,
 ): Promise<Worker> {
-  const sql = connect(adminUrl, {
-    max: 1,
-    connection: { application_name: "pg_net 0.20.4 worker" },
-    // Postgres was away. postgres.js listens again once, and that may fail: then nobody would ring here any more.
-    onclose: () => lookAgain(),
-  });
+  const open = () =>
+    connect(adminUrl, {
+      max: 1,
+      connection: { application_name: "pg_net 0.20.4 worker" },
+      // Postgres was away. postgres.js listens again once, and that may fail: then nobody would ring here any more.
+      onclose: () => lookAgain(),
+    });
+  let sql = open();
   const stopping = new AbortController();
   let isPaused = false;
   let isAwake = false;
@@ -70,10 +76,19 @@ export async function startPgNet(
       if (isPaused || stopping.signal.aborted) continue;
       isAwake = false;
       try {
-        while (!isPaused && await sendBatch(sql, stopping.signal) > 0);
+        while (
+          !isPaused &&
+          await inTime(sendBatch(sql, stopping.signal), stopping.signal) > 0
+        );
       } catch (error) {
         if (stopping.signal.aborted) return;
         log(`pg_net: ${error instanceof Error ? error.message : error}`);
+        if (error instanceof Stuck) {
+          // Its one connection is taken for good. lookAgain() rings from here on.
+          sql.end({ timeout: 0 }).catch(() => {});
+          sql = open();
+          lookAgain();
+        }
         // The real worker ends on an error and is started again after a second, with work to look for.
         const timer = setTimeout(wakeUp, RESTART_DELAY_MS);
         stopping.signal.addEventListener("abort", () => clearTimeout(timer), {
@@ -101,6 +116,25 @@ export async function startPgNet(
       await sql.end({ timeout: 1 });
     },
   };
+}
+
+class Stuck extends Error {
+  override readonly name = "Stuck";
+}
+
+/** What comes in time; a Stuck error for what does not, and soon for what is under way when the worker is stopped. */
+async function inTime<T>(work: Promise<T>, stopping: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const giveUp = () => reject(new Stuck("pg_net's batch came to no end"));
+  const timers = [setTimeout(giveUp, BATCH_PATIENCE_MS)];
+  const hurry = () => timers.push(setTimeout(giveUp, STOP_PATIENCE_MS));
+  stopping.addEventListener("abort", hurry);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    stopping.removeEventListener("abort", hurry);
+    timers.forEach(clearTimeout);
+  }
 }
 
 /** Sends one batch and returns how many requests were in it. */
