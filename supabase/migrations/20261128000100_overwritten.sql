@@ -1,6 +1,9 @@
 -- A host's edit whose webhook comes when ours of the same field is on Luma already: the event is read, and shows ours
 -- alone. What was delivered is remembered until then, so that luma.conflicts has what ours has overwritten.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 alter table luma.event_links
   add column if not exists former jsonb not null default '{}',
   add column if not exists ours jsonb not null default '{}',
@@ -209,5 +212,7 @@ begin
   return luma.merge_event(event, link, news, source);
 end
 $$;
+
+reset lock_timeout;
 
 select luma.restrict_access();

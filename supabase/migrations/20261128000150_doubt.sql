@@ -1,6 +1,9 @@
 -- What may have been sent by an attempt that did not end well is remembered, of events and of guests: told by Luma, it is
 -- ours.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 alter table luma.guests add column if not exists maybe_sent text[] not null default '{}';
 comment on column luma.guests.maybe_sent is 'Statuses that calls may have told since the guest is in doubt.';
 
@@ -25,5 +28,7 @@ returns void language sql set search_path = '' as $$
       maybe_sent = array_append(case when g.in_doubt then g.maybe_sent else '{}' end, (o).lease_state ->> 'wanted')
   where (o).entity = 'rsvp' and g.lease = (o).lease;
 $$;
+
+reset lock_timeout;
 
 select luma.restrict_access();

@@ -1,6 +1,9 @@
 -- A host's change of a guest's status that is told when the app's is on Luma already: the guest is read, and shows the
 -- app's alone. What was told is remembered until then, for luma.conflicts.
 
+-- Rather fail, and be repeated, than wait for a long transaction with the app's writes queueing behind.
+set lock_timeout = '3s';
+
 alter table luma.guests
   add column if not exists former text,
   add column if not exists ours boolean not null default false,
@@ -124,5 +127,7 @@ begin
   end if;
 end
 $$;
+
+reset lock_timeout;
 
 select luma.restrict_access();

@@ -27,6 +27,23 @@ const OTHER_VALUES: Record<string, unknown> = {
 };
 
 stackTest(
+  "a dump of the database can be restored: every trigger's definition makes it again",
+  async ({ admin }) => {
+    const triggers = await admin`
+      select t.tgname, t.tgrelid::regclass::text as table, pg_get_triggerdef(t.oid) as definition from pg_trigger t
+      join pg_proc p on p.oid = t.tgfoid
+      where not t.tgisinternal and p.pronamespace = 'luma'::regnamespace`;
+    assert(triggers.length > 10);
+    for (const { tgname, table, definition } of triggers) {
+      await admin.begin(async (sql) => {
+        await sql.unsafe(`drop trigger "${tgname}" on ${table}`);
+        await sql.unsafe(definition);
+      });
+    }
+  },
+);
+
+stackTest(
   "the triggers watch exactly the columns that luma.event_state() has",
   async (stack) => {
     const { sql } = stack;

@@ -163,14 +163,18 @@ stackTest(
   async ({ sql }) => {
     const older = filesUpTo(before!);
     await applyMigrations(sql, ROOT, (file) => older.includes(file));
+    await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
     await sql`insert into public.users (id, email) values ('u1', 'u1@example.com')`;
+    await sql`
+      insert into public.canonical_events (canonical_uid, title, starts_at, submission_status)
+      values ('1', 'One', now() + interval '1 day', 'approved')`;
     const { error, tookMs } = await applyAgainst(
       sql,
-      // Of the app's tables both that a release may need.
+      // Of the app's tables all, and what the triggers on them read and write here.
       (app) =>
         app`
-        with renamed as (update public.users set name = 'One')
-        update public.canonical_events set title = title`,
+        with renamed as (update public.users set name = 'One'), edited as (update public.canonical_events set title = 'Two')
+        insert into public.event_rsvps (event_id, user_id, status) select id, 'u1', 'going' from public.canonical_events`,
       (file) => !older.includes(file),
     );
     assertMatch(error.message, /lock timeout/);
