@@ -1410,7 +1410,8 @@ begin
       update luma.guests g
       set heard_at = clock_timestamp(), look = true,
           -- Unless it is what Luma said before ours: then it comes late, or says nothing.
-          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
+          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end,
+          look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
           luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
       where g.id = guest.id;
       perform luma.enqueue('guest', guest.id, 4, of_event_id);
@@ -6479,7 +6480,8 @@ begin
   elsif outcome = 'done' then
     update luma.guests g
     set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
-        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true, synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
+        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true,
+        synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
     where g.lease = o.lease;
     perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
   elsif outcome = 'read' then

@@ -72,7 +72,8 @@ begin
       update luma.guests g
       set heard_at = clock_timestamp(), look = true,
           -- Unless it is what Luma said before ours: then it comes late, or says nothing.
-          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end, look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
+          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end,
+          look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
           luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
       where g.id = guest.id;
       perform luma.enqueue('guest', guest.id, 4, of_event_id);
@@ -95,36 +96,6 @@ begin
   outcome := luma.place_guest(guest, before, sent_at);
   perform luma.count_guest(guest, was_counted);
   return outcome;
-end
-$$;
-
-create or replace function luma.settle_guest(o luma.sync_outbox, result jsonb)
-returns void language plpgsql set search_path = '' as $$
-declare
-  outcome text := result ->> 'outcome';
-  moved boolean := coalesce((o.lease_state ->> 'moved')::boolean, false);
-begin
-  if outcome = 'dry_run' then
-    perform luma.finish(o, outcome, result -> 'calls');
-  elsif outcome = 'done' then
-    update luma.guests g
-    set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
-        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true, synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
-    where g.lease = o.lease;
-    perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
-  elsif outcome = 'read' then
-    perform luma.settle_look(o, result);
-  elsif outcome = 'failed' then
-    if coalesce((result ->> 'maybe_applied')::boolean, true) then
-      perform luma.doubt(o);
-    end if;
-    update luma.guests g set lease = null where g.lease = o.lease;
-    perform luma.settle_failure(o, result -> 'failure' || jsonb_build_object('calls', result -> 'calls'));
-  else
-    -- released: no call that changes anything was made.
-    update luma.guests g set lease = null where g.lease = o.lease;
-    perform luma.put_back(o, now(), false, o.last_error);
-  end if;
 end
 $$;
 

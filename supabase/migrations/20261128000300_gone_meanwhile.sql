@@ -1,5 +1,5 @@
 -- A host cancels an event while a guest of it is being added: Luma answers 404 after the webhook was applied, and the RSVP
--- stayed a dead letter that nothing cleared.
+-- stayed a dead letter that nothing cleared. And what a guest's base was before it was told is kept here (luma.guests.former).
 
 create or replace function luma.settle_guest(o luma.sync_outbox, result jsonb)
 returns void language plpgsql set search_path = '' as $$
@@ -13,7 +13,8 @@ begin
   elsif outcome = 'done' then
     update luma.guests g
     set row_base = result ->> 'status', luma_base = result ->> 'status', unseen = true, in_doubt = false, lease = null,
-        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true, synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
+        former = case when g.luma_base = result ->> 'status' then g.former else g.luma_base end, ours = true,
+        synced_at = now(), luma_guest_id = result ->> 'luma_guest_id'
     where g.lease = o.lease;
     perform luma.finish_rsvp(o, moved, 'done', result -> 'calls');
   elsif outcome = 'read' then
