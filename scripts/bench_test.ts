@@ -7,7 +7,8 @@ import { claim, startRun } from "./bench/our_queue.ts";
 import { repairOf } from "./bench/repair.ts";
 import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
 import { emptyOutbox, linkedEvents, tidy } from "./bench/scene.ts";
-import { idealCalls, limitUsed, mostInAMinute } from "./bench/windows.ts";
+import { idealCalls, limitUsed } from "./bench/windows.ts";
+import { mostInAMinute } from "./luma-simulator/rate_limit.ts";
 
 /** So many events that Luma has as they are, and nothing that drains. */
 async function withEvents(

@@ -1,10 +1,11 @@
 /** How long it takes until Luma has everything, when its limit is what holds things up. */
+import { mostInAMinute } from "../luma-simulator/rate_limit.ts";
 import type { Stack } from "../stack/mod.ts";
 import { approve, liveStack, settled } from "./live_stack.ts";
 import { median } from "./rounds.ts";
 import { users } from "./scene.ts";
 import type { BenchOptions, Measure } from "./section.ts";
-import { limitUsed, mostInAMinute } from "./windows.ts";
+import { limitUsed } from "./windows.ts";
 
 const section = "agreement";
 const DRAINS = 4;

@@ -2,7 +2,7 @@
 import { type Stack, startStack } from "../stack/mod.ts";
 import { settled } from "./live_stack.ts";
 import { idealCalls } from "./windows.ts";
-import { users } from "./scene.ts";
+import { goLive, users } from "./scene.ts";
 import type { BenchOptions, Measure } from "./section.ts";
 
 const section = "calls";
@@ -18,11 +18,7 @@ async function liveStack(postgres: string | undefined): Promise<Stack> {
     simulator: { rateLimitPerMinute: 100_000 },
   });
   const { sql } = stack;
-  await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
-  await sql`
-    update luma.settings
-    set calls_per_minute = 10000, calls_per_minute_total = 10000, scheduled_pulls = false, edit_spacing_ms = ${SPACING_MS}`;
-  await sql`select luma.set_mode('live')`;
+  await goLive(sql, { spacingMs: SPACING_MS });
   await users(sql, 1000);
   await sql`
     insert into public.canonical_events (

@@ -1,6 +1,7 @@
 /** The real stack, live, with a Data API that is as fast as its database, and events that Luma has. */
 import { type Stack, type StackOptions, startStack } from "../stack/mod.ts";
 import { startRpcServer } from "./rpc_server.ts";
+import { goLive } from "./scene.ts";
 
 export interface Live extends AsyncDisposable {
   readonly stack: Stack;
@@ -23,10 +24,7 @@ export async function liveStack(
       env: { SUPABASE_URL: rpc.url },
     });
     rpc.connect(stack.postgres.adminUrl);
-    const { sql } = stack;
-    await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
-    await sql`update luma.settings set scheduled_pulls = false`;
-    await sql`select luma.set_mode('live')`;
+    await goLive(stack.sql);
     return {
       stack,
       dataApi: rpc.url,

@@ -8,7 +8,7 @@ import {
   NEWCOMER,
 } from "./differences.ts";
 import { millis } from "./rounds.ts";
-import { users } from "./scene.ts";
+import { goLive, users } from "./scene.ts";
 import type { BenchOptions, Measure } from "./section.ts";
 
 const section = "repair";
@@ -33,12 +33,7 @@ async function silentStack(postgres: string | undefined): Promise<Stack> {
     cron: false,
     net: false,
   });
-  const { sql } = stack;
-  await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
-  await sql`
-    update luma.settings
-    set calls_per_minute = 10000, calls_per_minute_total = 10000, edit_spacing_ms = 0, scheduled_pulls = false`;
-  await sql`select luma.set_mode('live')`;
+  await goLive(stack.sql, { spacingMs: 0 });
   return stack;
 }
 

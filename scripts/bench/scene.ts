@@ -3,6 +3,22 @@ import type postgres from "postgres";
 
 type Sql = postgres.Sql;
 
+/** Live, without scheduled pulls, which nothing here waits for; with a spacing also without a limit of calls. */
+export async function goLive(
+  sql: Sql,
+  { spacingMs }: { spacingMs?: number } = {},
+): Promise<void> {
+  await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
+  await sql`update luma.settings set scheduled_pulls = false`;
+  if (spacingMs !== undefined) {
+    // More permits than can be used: how fast it can go, or how much it calls, is to be seen.
+    await sql`
+      update luma.settings
+      set calls_per_minute = 10000, calls_per_minute_total = 10000, edit_spacing_ms = ${spacingMs}`;
+  }
+  await sql`select luma.set_mode('live')`;
+}
+
 /** Runs statements that are to enqueue nothing. */
 async function unseen(
   sql: Sql,
@@ -33,11 +49,7 @@ export async function linkedEvents(sql: Sql, count: number): Promise<void> {
         e.luma_event_id, luma.event_state(e)
       from public.canonical_events e`;
   });
-  // More permits than can be used, and no wait between two edits: how fast it can go is to be seen.
-  await sql`
-    update luma.settings
-    set calls_per_minute = 10000, calls_per_minute_total = 10000, edit_spacing_ms = 0, scheduled_pulls = false`;
-  await sql`select luma.set_mode('live')`;
+  await goLive(sql, { spacingMs: 0 });
   await tidy(sql);
 }
 

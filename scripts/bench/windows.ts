@@ -21,16 +21,6 @@ export function idealCalls(
 
 const MINUTE_MS = 60_000;
 
-/** The most of these moments that any minute holds. */
-export function mostInAMinute(times: readonly number[]): number {
-  const sorted = times.toSorted((a, b) => a - b);
-  let from = 0;
-  return sorted.reduce((most, time, at) => {
-    while (sorted[from]! <= time - MINUTE_MS) from++;
-    return Math.max(most, at - from + 1);
-  }, 0);
-}
-
 /**
  * How much of a limit a minute was used while there was more to do, in %. It counts from the first call to the last one
  * that had to wait for whole minutes' worth of others, so that waiting for too long shows. NaN when none had to.

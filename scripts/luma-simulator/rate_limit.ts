@@ -1,5 +1,15 @@
 const MINUTE_MS = 60_000;
 
+/** The most of these moments, in epoch milliseconds, that any minute holds. */
+export function mostInAMinute(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  let from = 0;
+  return sorted.reduce((most, time, at) => {
+    while (sorted[from]! <= time - MINUTE_MS) from++;
+    return Math.max(most, at - from + 1);
+  }, 0);
+}
+
 /** What one request was granted, as the `X-RateLimit-*` headers tell it. */
 export interface Permit {
   allowed: boolean;

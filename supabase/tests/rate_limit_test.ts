@@ -1,5 +1,6 @@
 /** The rate limit, over any number of drains: never more, and hardly less. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { mostInAMinute } from "../../scripts/luma-simulator/rate_limit.ts";
 import {
   drain,
   insertEvent,
@@ -11,16 +12,6 @@ import {
 import { linkedEvents, linkedGuests } from "./linked_events.ts";
 
 const MINUTE_MS = 60_000;
-
-/** The most calls that any 60 seconds hold. */
-function fullestMinute(times: number[]): number {
-  let most = 0;
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while (times[last]! - times[first]! >= MINUTE_MS) first++;
-    most = Math.max(most, last - first + 1);
-  }
-  return most;
-}
 
 function callTimes({ simulator }: Stack, calendar?: string): number[] {
   return simulator.requests
@@ -58,9 +49,9 @@ stackTest(
     await stack.functions.kill("luma-drain");
     await Promise.all(drains);
 
-    assertEquals(fullestMinute(callTimes(stack)), 280);
+    assertEquals(mostInAMinute(callTimes(stack)), 280);
     for (const { id } of simulator.calendars) {
-      assertLessOrEqual(fullestMinute(callTimes(stack, id)), 180);
+      assertLessOrEqual(mostInAMinute(callTimes(stack, id)), 180);
     }
     assert(simulator.requests.every(({ status }) => status === 200));
     // 280 calls in each such time.

@@ -1,8 +1,7 @@
 /** In no 60 seconds does a calendar get more calls than Luma allows. */
+import { mostInAMinute } from "../../luma-simulator/rate_limit.ts";
 import type { World } from "../world.ts";
 import type { Invariant } from "./invariant.ts";
-
-const WINDOW_MS = 60_000;
 
 export const rateWindow: Invariant = {
   name: "rate-window",
@@ -13,7 +12,7 @@ export const rateWindow: Invariant = {
       ({ calendar }) => calendar,
     );
     return Promise.resolve([...byCalendar].flatMap(([calendar, requests]) => {
-      const most = mostInAWindow(requests.map(({ time }) => time));
+      const most = mostInAMinute(requests.map(({ time }) => time));
       return most > config.callsPerMinute
         ? [
           `${calendar} got ${most} calls within a minute; ${config.callsPerMinute} are allowed`,
@@ -22,14 +21,3 @@ export const rateWindow: Invariant = {
     }));
   },
 };
-
-/** `times` ascending. */
-function mostInAWindow(times: number[]): number {
-  let most = 0;
-  let first = 0;
-  times.forEach((time, last) => {
-    while (times[first]! <= time - WINDOW_MS) first++;
-    most = Math.max(most, last - first + 1);
-  });
-  return most;
-}
