@@ -265,7 +265,7 @@ table luma.guests -- One row for each guest that Luma has, or may have. Neither 
   pulled_at timestamp with time zone -- When a pull last found something that no webhook had told.
   row_base text -- What our RSVPs said when both sides last agreed, in Luma's words: "changed here" is measured against this.
   synced_at timestamp with time zone
-  unheard text -- A status that a late webhook has told and nothing else has. Whether ours has overwritten it, the next reading shows.
+  unheard text[] not null default '{}'::text[] -- Statuses that late webhooks have told and nothing else has. Whether ours has overwritten them, the next reading shows.
   unseen boolean not null default false -- luma_base is what Luma was told, and nothing has shown it since.
   constraint guests_check CHECK (((NOT in_doubt) OR (row_base IS NULL)))
   constraint guests_pkey PRIMARY KEY (event_id, email)
@@ -1377,6 +1377,7 @@ declare
   guest luma.guests;
   before luma.guests;
   was_counted boolean;
+  is_ours boolean;
   outcome text;
 begin
   -- Most webhooks repeat what is known: that costs the app's rows nothing.
@@ -1410,7 +1411,8 @@ begin
       update luma.guests g
       set heard_at = clock_timestamp(), look = true,
           -- Unless it is what Luma said before ours: then it comes late, or says nothing.
-          unheard = case when told not in (guest.luma_base, coalesce(guest.former, '')) then told else g.unheard end,
+          unheard = case when told in (guest.luma_base, coalesce(guest.former, '')) or told = any (g.unheard) then g.unheard
+            else array_append(g.unheard, told) end,
           look_told_at = greatest(case when g.look then g.look_told_at end, sent_at),
           luma_guest_id = coalesce(g.luma_guest_id, apply_guest.news ->> 'luma_guest_id')
       where g.id = guest.id;
@@ -1418,8 +1420,11 @@ begin
       return 'to be read';
     end if;
   end if;
-  if is_read and guest.ours and guest.luma_base = told and guest.unheard <> told then
-    perform luma.note_guest_conflict(guest, guest.unheard);
+  -- A call that was never answered may have told what is there now: then that is ours, too.
+  is_ours := coalesce(guest.ours and guest.luma_base = told, false)
+    or guest.in_doubt and told = any (guest.maybe_sent);
+  if is_read and is_ours then
+    perform luma.note_guest_conflict(guest, lost) from unnest(guest.unheard) lost where lost <> told;
   end if;
   was_counted := luma.is_counted(before);
   if guest.email <> address then
@@ -1428,8 +1433,8 @@ begin
   update luma.guests g
   set luma_guest_id = coalesce(apply_guest.news ->> 'luma_guest_id', g.luma_guest_id), luma_base = told, news = details, unseen = false,
       heard_at = case when is_read then g.heard_at else clock_timestamp() end, look = g.look and not is_read,
-      former = case when g.luma_base = told then g.former else g.luma_base end, ours = g.ours and g.luma_base = told,
-      unheard = case when not is_read then g.unheard end
+      former = case when g.luma_base = told then g.former else g.luma_base end, ours = is_ours,
+      unheard = case when is_read then '{}' else g.unheard end
   where g.id = guest.id returning g.* into guest;
   outcome := luma.place_guest(guest, before, sent_at);
   perform luma.count_guest(guest, was_counted);
@@ -3221,7 +3226,7 @@ declare
 begin
   -- Else `supabase db push` would take what it applied for being there. Not there where psql was used.
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27|28)00[0-9]{4}$';
+    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27|28|29)00[0-9]{4}$';
     get diagnostics forgotten = row_count;
   end if;
   return forgotten;

@@ -1,6 +1,9 @@
 /** The app and Luma change one guest at once: the later change stays, the other one is noted, and both sides agree. */
 import { assert, assertEquals } from "@std/assert";
-import type { GuestStatus } from "../../scripts/luma-simulator/mod.ts";
+import type {
+  Delivery,
+  GuestStatus,
+} from "../../scripts/luma-simulator/mod.ts";
 import { intercepted } from "./luma_deliveries.ts";
 import {
   assertAtRest,
@@ -94,6 +97,60 @@ for (const [when, ourOwn] of [["before", 1], ["after", 0]] as const) {
       await assertAtRest(stack);
     },
   );
+}
+
+for (const lately of [false, true]) {
+  for (const [when, ourOwn] of [["before", 1], ["after", 0]] as const) {
+    lumaTest(
+      `a guest whose status a call that was never answered has overwritten is in luma.conflicts, told ${when} our own, ${
+        lately ? "heard of lately" : "after quiet days"
+      }`,
+      async (stack) => {
+        const { simulator, sql } = stack;
+        const event = await agreed(stack, lately);
+        await sql`update luma.settings set retry_base_seconds = 1000000, retry_cap_seconds = 1000000`;
+        const theirs: Delivery[] = [];
+        for (const status of ["waitlist", "pending_approval"] as const) {
+          theirs.push(
+            ...await intercepted(
+              stack,
+              () =>
+                simulator.host.setGuestStatus(
+                  event.lumaId,
+                  "u1@example.com",
+                  status,
+                ),
+            ),
+          );
+        }
+        simulator.faults.add({
+          path: UPDATE,
+          when: "after",
+          status: 503,
+          count: 1,
+        });
+        const ours = await intercepted(stack, async () => {
+          await rsvp(stack, event.id, "u1", "not_going");
+          await drain(stack);
+        });
+        assertEquals([theirs.length, ours.length], [2, 1]);
+        for (
+          const delivery of ourOwn ? [...theirs, ...ours] : [...ours, ...theirs]
+        ) {
+          await deliverAt(stack, delivery, new Date());
+        }
+        await settle(stack);
+        await assertBoth(stack, event, "not_going", "declined");
+        const lost = (await notedConflicts(stack)).map((c) => c.luma_value);
+        assert(lost.includes("pending_approval"), `noted: ${lost}`);
+        // Of what only late news told, each word is kept. Told first of all, an earlier one has been seen as Luma's.
+        if (lately || !ourOwn) {
+          assertEquals(lost.sort(), ["pending_approval", "waitlist"]);
+        }
+        await assertAtRest(stack);
+      },
+    );
+  }
 }
 
 for (const lately of [false, true]) {
