@@ -4465,6 +4465,20 @@ CREATE OR REPLACE FUNCTION luma.may_be_late(at timestamp with time zone)
 RETURN COALESCE((at > (clock_timestamp() - make_interval(hours => (SELECT s.redelivery_hours FROM luma.settings s)))), false)
   -- True when news from then may still come, after what was said later.
 
+CREATE OR REPLACE FUNCTION luma.may_have_sent(event public.canonical_events, link luma.event_links, field text, value jsonb, columns jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select exists (
+    select from jsonb_array_elements((link).maybe_sent) sent
+    where sent.value ?| array(select jsonb_object_keys(columns))
+      and luma.is_same_here(jsonb_populate_record(event, sent.value), field, may_have_sent.value, columns)
+  )
+$function$
+  -- True when an attempt of which nobody heard more may have told Luma this value of the field.
+
 CREATE OR REPLACE FUNCTION luma.merge_event(event public.canonical_events, link luma.event_links, news jsonb, source text)
  RETURNS text
  LANGUAGE plpgsql
@@ -4519,6 +4533,8 @@ begin
       agreed := agreed || array(select jsonb_object_keys(mine));
     elsif changed_here and not luma_leads then
       perform luma.note_conflict('event', event.id, event.id, f.field, mine, f.value, 'app');
+      -- From here on Luma differs from what both had agreed on: should the app go back to that, it has to be sent.
+      link.row_base := link.row_base || f.columns;
       app_won := true;
     else
       if changed_here and link.row_base is not null then
@@ -4611,6 +4627,8 @@ begin
   then
     perform luma.note_conflict('rsvp', r.id, guest.event_id, 'status', to_jsonb(r.status), to_jsonb(told), 'app')
     from luma.linked_rsvps(guest) r;
+    -- From here on Luma differs from what both had agreed on: should the app go back to that, it has to be sent.
+    guest.row_base := told;
     perform luma.enqueue('rsvp', r.id, 1, guest.event_id) from luma.linked_rsvps(guest) r;
   else
     if guest.row_base is distinct from said then
@@ -4891,6 +4909,7 @@ begin
         -- What was told longer ago than a webhook can be late has overwritten nothing that comes now.
         luma.may_be_late((link.ours ->> t.field)::timestamptz)
         or coalesce(luma.is_same(t.field, link.maybe_told -> t.field, t.value), false)
+        or luma.may_have_sent(event, link, t.field, t.value, t.columns)
       )
       and not luma.differs_there(link, news, t.field, t.value) and not luma.is_same(t.field, lost.value, t.value)
   loop
@@ -7298,11 +7317,8 @@ AS $function$
   select exists (
     select from jsonb_array_elements((link).former -> field) f
     where luma.is_same(field, f.value, luma.trace_of(field, was_known.value))
-  ) or exists (
-    select from jsonb_array_elements((link).maybe_sent) sent
-    where sent.value ?| array(select jsonb_object_keys(columns))
-      and luma.is_same_here(jsonb_populate_record(event, sent.value), field, was_known.value, columns)
   )
+  or luma.may_have_sent(event, link, field, was_known.value, columns)
   -- What is paid for is closed until it has its ticket.
   or field = 'visibility' and was_known.value = '"private"'
     and (coalesce((event).is_ticketed, false) or (event).category is not distinct from 'ticketed')

@@ -213,6 +213,33 @@ for (const lately of [false, true]) {
 }
 
 lumaTest(
+  "a status that stays against a host's, and is then taken back, is taken back on Luma too",
+  async (stack) => {
+    const { simulator } = stack;
+    const event = await agreed(stack, false);
+    const [delivery] = await intercepted(
+      stack,
+      () =>
+        simulator.host.setGuestStatus(
+          event.lumaId,
+          "u1@example.com",
+          "declined",
+        ),
+    );
+    await rsvp(stack, event.id, "u1", "waitlist");
+    await deliverAt(stack, delivery!, new Date(Date.now() - 30 * SECOND));
+    assertEquals(
+      (await notedConflicts(stack)).map((conflict) => conflict.luma_value),
+      ["declined"],
+    );
+    await rsvp(stack, event.id, "u1", "going");
+    await settle(stack);
+    await assertBoth(stack, event, "going", "approved");
+    await assertAtRest(stack);
+  },
+);
+
+lumaTest(
   "a guest whom the app changes after it has heard of Luma's change, and before it has read it, is as the app says",
   async (stack) => {
     const { simulator } = stack;

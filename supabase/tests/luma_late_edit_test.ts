@@ -14,11 +14,12 @@ import {
   conflicts,
   deliverer,
   intercepted,
+  passDays,
   picked,
   rowWithVersion,
 } from "./luma_deliveries.ts";
 import { hostEvent, lumaTest, rowOf, settle } from "./luma_side.ts";
-import { drain, passTime, type Stack } from "./testing.ts";
+import { drain, drainInCall, passTime, type Stack } from "./testing.ts";
 
 const UPDATE = "/v1/events/update";
 
@@ -196,6 +197,41 @@ lumaTest(
   },
 );
 
+for (const when of ["before our own", "after our own"] as const) {
+  lumaTest(
+    `what an update of a run that died has overwritten is in luma.conflicts, told ${when}`,
+    async (stack) => {
+      const { functions, simulator, sql } = stack;
+      const deliver = await deliverer(stack);
+      for (const one of await bothKinds(stack)) {
+        const { id, event } = one;
+        const known = (await conflicts(stack)).length;
+        const late = await intercepted(
+          stack,
+          () => simulator.host.updateEvent(event.id, { name: "Theirs" }),
+        );
+        const echo = await intercepted(stack, async () => {
+          await edit(stack, id, { title: "Ours" });
+          await passTime(stack);
+          const { release } = await drainInCall(stack, UPDATE, "after");
+          // Nobody takes the job again before both are heard.
+          await sql`select luma.pause('blr')`;
+          await functions.kill("luma-drain", "SIGKILL");
+          release();
+        });
+        await passTime(stack);
+        await drain(stack);
+        for (const delivery of ORDERS[when]!(late, echo)) {
+          await deliver(delivery);
+        }
+        await sql`select luma.resume('blr')`;
+        await settle(stack);
+        await assertTheirsKept(stack, one, known);
+      }
+    },
+  );
+}
+
 lumaTest(
   "a host who edits again after ours was sent has the last word, and what the host said before is no conflict",
   async (stack) => {
@@ -244,5 +280,32 @@ lumaTest(
     assertEquals((await rowOf(stack, lumaId)).title, "Third");
     assertEquals(simulator.event(lumaId)?.name, "Third");
     assertEquals([...await sql`select * from luma.conflicts`], []);
+  },
+);
+
+lumaTest(
+  "an edit that stays against a host's, and is then taken back, is taken back on Luma too",
+  async (stack) => {
+    const deliver = await deliverer(stack);
+    const [{ id, event }] = (await bothKinds(stack)).filter(({ kind }) =>
+      kind === "ours"
+    ) as [Awaited<ReturnType<typeof bothKinds>>[number]];
+    const { title } = await rowWithVersion(stack, id);
+    await passDays(stack);
+    const theirs = await intercepted(
+      stack,
+      () => stack.simulator.host.updateEvent(event.id, { name: "Theirs" }),
+    );
+    await edit(stack, id, { title: "Ours" });
+    for (const delivery of theirs) await deliver(delivery);
+    assertEquals(
+      (await conflicts(stack)).map(({ luma_value }) => luma_value),
+      ["Theirs"],
+    );
+    await edit(stack, id, { title });
+    await settle(stack);
+    assertEquals((await rowWithVersion(stack, id)).title, title);
+    assertEquals(event.name, title);
+    await assertRest(stack, id);
   },
 );

@@ -211,8 +211,8 @@ export const RECEIVING: Mutation[] = [
     guard: "the edit that does not stay is in luma.conflicts",
     in: "luma.merge_event",
     from:
-      "perform luma.note_conflict('event', event.id, event.id, f.field, mine, f.value, 'app');\n      app_won := true;\n    else\n",
-    to: "app_won := true;\n    else\n",
+      "perform luma.note_conflict('event', event.id, event.id, f.field, mine, f.value, 'app');\n      -- From here on",
+    to: "-- From here on",
     test: BOTH_EDITED,
   },
   {
@@ -235,6 +235,54 @@ export const RECEIVING: Mutation[] = [
     test: onStack(
       "luma_merge",
       "the title edited there while the description is edited here: both survive",
+    ),
+  },
+  {
+    name: "taken-back-event",
+    guard:
+      "an edit that has stayed against a host's is sent, too, when it is taken back",
+    in: "luma.merge_event",
+    from: "link.row_base := link.row_base || f.columns;",
+    to: "",
+    test: onStack(
+      "luma_late_edit",
+      "an edit that stays against a host's, and is then taken back, is taken back on Luma too",
+    ),
+  },
+  {
+    name: "taken-back-rsvp",
+    guard:
+      "a status that has stayed against a host's is sent, too, when it is taken back",
+    in: "luma.merge_rsvps",
+    from: "    guest.row_base := told;\n    perform luma.enqueue",
+    to: "    perform luma.enqueue",
+    test: onStack(
+      "luma_guest_conflicts",
+      "a status that stays against a host's, and is then taken back, is taken back on Luma too",
+    ),
+  },
+  {
+    name: "words-of-the-dead",
+    guard: "what a call of ours has overwritten that died is in luma.conflicts",
+    in: "luma.note_overwritten",
+    from:
+      "        or luma.may_have_sent(event, link, t.field, t.value, t.columns)\n",
+    to: "",
+    test: onStack(
+      "luma_late_edit",
+      "what an update of a run that died has overwritten is in luma.conflicts, told after our own",
+    ),
+  },
+  {
+    name: "guests-of-the-dead",
+    guard:
+      "the status that a call of ours has overwritten that was never answered is in luma.conflicts",
+    in: "luma.apply_guest",
+    from: "    or guest.in_doubt and told = any (guest.maybe_sent);",
+    to: ";",
+    test: onStack(
+      "luma_guest_conflicts",
+      "a guest whose status a call that was never answered has overwritten is in luma.conflicts, told after our own, after quiet days",
     ),
   },
 ];
