@@ -1436,7 +1436,7 @@ begin
       former = case when g.luma_base = told then g.former else g.luma_base end, ours = is_ours,
       unheard = case when is_read then '{}' else g.unheard end
   where g.id = guest.id returning g.* into guest;
-  outcome := luma.place_guest(guest, before, sent_at);
+  outcome := luma.place_guest(guest, before, sent_at, is_read);
   perform luma.count_guest(guest, was_counted);
   return outcome;
 end
@@ -2375,10 +2375,10 @@ CREATE OR REPLACE FUNCTION luma.email_missing(rsvp public.event_rsvps)
  SET search_path TO ''
 AS $function$
 begin
-  return (select s.require_email from luma.settings s)
+  return luma.usable_email((select u.email from public.users u where u.id = (rsvp).user_id)) is null
+    and (select s.require_email from luma.settings s)
     and current_setting('luma.applying', true) is distinct from 'on'
     and (rsvp).rsvp_type is distinct from 'host'
-    and luma.usable_email((select u.email from public.users u where u.id = (rsvp).user_id)) is null
     -- Nobody is refused for a user who is not there: the table's own foreign key says that better.
     and exists (select from public.users u where u.id = (rsvp).user_id)
     and not exists (
@@ -2517,6 +2517,22 @@ AS $function$
 declare
   event public.canonical_events;
 begin
+  if tg_op = 'UPDATE' and not (
+    (new.submission_status = 'approved' or old.submission_status = 'approved' or new.luma_event_id is not null)
+    and (
+      new.submission_status, new.title, new.description, new.starts_at, new.ends_at, new.tz,
+      new.lat, new.lng, new.location_raw, new.location_name, new.location_type, new.meeting_point,
+      new.meeting_url, new.cover_image_url, new.visibility, new.max_capacity, new.culture,
+      new.category, new.is_ticketed, new.ticket_price, new.ticket_currency
+    ) is distinct from (
+      old.submission_status, old.title, old.description, old.starts_at, old.ends_at, old.tz,
+      old.lat, old.lng, old.location_raw, old.location_name, old.location_type, old.meeting_point,
+      old.meeting_url, old.cover_image_url, old.visibility, old.max_capacity, old.culture,
+      old.category, old.is_ticketed, old.ticket_price, old.ticket_currency
+    )
+  ) then
+    return null;
+  end if;
   -- Here and not where it is declared: an error there would be outside this block's handler.
   event := coalesce(new, old);
   -- Set by this project's own writes of what Luma told: sending it back would be an echo.
@@ -2538,11 +2554,11 @@ begin
   end if;
   return null;
 exception when others then
-  perform luma.note_missed_change('event', event.id, sqlerrm);
+  perform luma.note_missed_change('event', coalesce(new.id, old.id), sqlerrm);
   return null;
 end
 $function$
-  -- Trigger: enqueues an event. Errors are recorded in luma.missed_changes, never raised.
+  -- Trigger: writes down what is to be enqueued, of updates those that change what is synced. Errors are recorded in luma.missed_changes, never raised.
 
 CREATE OR REPLACE FUNCTION luma.enqueue_rsvp()
  RETURNS trigger
@@ -4006,9 +4022,6 @@ CREATE OR REPLACE FUNCTION luma.kick()
  SET search_path TO ''
 AS $function$
 begin
-  if luma.mode() = 'off' then
-    return;
-  end if;
   -- The lock first, then the look: see 20261122001500_drain_runs.sql. Above read committed the look could be older than
   -- the lock, so such a transaction always rings.
   if luma.try_lock_bell(exclusive => false) and current_setting('transaction_isolation') = 'read committed' then
@@ -4020,7 +4033,9 @@ begin
       return;
     end if;
   end if;
-  perform luma.ring();
+  if luma.mode() <> 'off' then
+    perform luma.ring();
+  end if;
 end
 $function$
   -- Rings for luma-drain unless a run is active or expected.
@@ -4586,7 +4601,7 @@ end
 $function$
   -- Merges what Luma told of an event into its row. source: webhook; read (events/get) or list, when it was asked and nothing of ours was on its way.
 
-CREATE OR REPLACE FUNCTION luma.merge_rsvps(guest luma.guests, before luma.guests, sent_at timestamp with time zone, just_linked boolean)
+CREATE OR REPLACE FUNCTION luma.merge_rsvps(guest luma.guests, before luma.guests, sent_at timestamp with time zone, just_linked boolean, is_read boolean)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -4603,7 +4618,12 @@ begin
   select (array_agg(luma.guest_status(r.status) order by luma.status_rank(luma.guest_status(r.status)) desc))[1],
     max(coalesce(r.updated_at, r.created_at))
   into said, written_at from luma.linked_rsvps(guest) r;
-  if told = said then
+  if told = said and guest.in_doubt and not is_read
+    and (told is not distinct from before.luma_base or told is distinct from guest.maybe_sent[cardinality(guest.maybe_sent)])
+  then
+    -- Not the echo of the last call that may have had its effect: what that has told may come yet. Its own job looks it up.
+    null;
+  elsif told = said then
     guest.row_base := said;
     guest.in_doubt := false;
   elsif luma.status_rank(told) is null then
@@ -5161,7 +5181,7 @@ end
 $function$
   -- Leases the most urgent due job of a calendar, or the one that has been due the longest. Null when there is none.
 
-CREATE OR REPLACE FUNCTION luma.place_guest(guest luma.guests, before luma.guests, sent_at timestamp with time zone)
+CREATE OR REPLACE FUNCTION luma.place_guest(guest luma.guests, before luma.guests, sent_at timestamp with time zone, is_read boolean)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO ''
@@ -5172,7 +5192,7 @@ declare
 begin
   perform luma.lock_rsvp(l.rsvp_id) from luma.guest_links l where l.event_id = guest.event_id and l.email = guest.email;
   if exists (select from luma.linked_rsvps(guest)) then
-    return luma.merge_rsvps(guest, before, sent_at, just_linked => false);
+    return luma.merge_rsvps(guest, before, sent_at, just_linked => false, is_read => is_read);
   elsif exists (select from luma.guest_links l where l.event_id = guest.event_id and l.email = guest.email)
     and (
       guest.luma_base = 'declined' or guest.luma_base is not distinct from before.luma_base
@@ -5212,7 +5232,7 @@ begin
     set row_base = luma.guest_status(luma.rsvp_status_of(guest.luma_base)), in_doubt = false, synced_at = now()
     where g.id = guest.id;
   else
-    perform luma.merge_rsvps(guest, before, sent_at, just_linked => true);
+    perform luma.merge_rsvps(guest, before, sent_at, just_linked => true, is_read => is_read);
   end if;
   return outcome;
 end
@@ -5312,7 +5332,7 @@ begin
     return not exists (select from public.canonical_events e where e.id = guest.event_id);
   end if;
   was_counted := luma.is_counted(guest);
-  perform luma.place_guest(guest, guest, clock_timestamp());
+  perform luma.place_guest(guest, guest, clock_timestamp(), is_read => false);
   perform luma.count_guest(guest, was_counted);
   return true;
 exception
@@ -7210,12 +7230,13 @@ CREATE OR REPLACE FUNCTION luma.usable_email(email text)
  IMMUTABLE
  SET search_path TO ''
 AS $function$
--- The shape only; that a letter arrives there nobody can tell. 254: the longest address (RFC 5321, 4.5.3.1.3).
+-- The shape only; that a letter arrives there nobody can tell. The longest address has 254 characters, 64 of them before
+-- the @ (RFC 5321, 4.5.3.1).
 declare
   trimmed text := lower(btrim(email, E' \t\r\n\f\u00a0'));
 begin
-  return case when length(trimmed) <= 254
-    and trimmed ~ '^[^[:space:][:cntrl:]@<>(),;:"\\\[\]]{1,64}@([^[:space:][:cntrl:]@<>(),;:"\\\[\].]+\.)+[^[:space:][:cntrl:]@<>(),;:"\\\[\].]{2,}$'
+  return case when length(trimmed) <= 254 and position('@' in trimmed) <= 65
+    and trimmed ~ '^[^[:space:][:cntrl:]@<>(),;:"\\\[\]]+@([^[:space:][:cntrl:]@<>(),;:"\\\[\].]+\.)+[^[:space:][:cntrl:]@<>(),;:"\\\[\].]{2,}$'
     and trimmed !~ '(^\.|\.\.|\.@)' then trimmed end;
 end
 $function$
@@ -8264,7 +8285,7 @@ CREATE TRIGGER zz_luma_event_deleted AFTER DELETE ON public.canonical_events FOR
 
 CREATE TRIGGER zz_luma_event_inserted AFTER INSERT ON public.canonical_events FOR EACH ROW WHEN ((new.submission_status = 'approved'::text)) EXECUTE FUNCTION luma.enqueue_event()
 
-CREATE TRIGGER zz_luma_event_updated AFTER UPDATE ON public.canonical_events FOR EACH ROW WHEN ((((new.submission_status = 'approved'::text) OR (old.submission_status = 'approved'::text) OR (new.luma_event_id IS NOT NULL)) AND (((((((((((((((((((((new.submission_status IS DISTINCT FROM old.submission_status) OR (new.title IS DISTINCT FROM old.title)) OR (new.description IS DISTINCT FROM old.description)) OR (new.starts_at IS DISTINCT FROM old.starts_at)) OR (new.ends_at IS DISTINCT FROM old.ends_at)) OR (new.tz IS DISTINCT FROM old.tz)) OR (new.lat IS DISTINCT FROM old.lat)) OR (new.lng IS DISTINCT FROM old.lng)) OR (new.location_raw IS DISTINCT FROM old.location_raw)) OR (new.location_name IS DISTINCT FROM old.location_name)) OR (new.location_type IS DISTINCT FROM old.location_type)) OR (new.meeting_point IS DISTINCT FROM old.meeting_point)) OR (new.meeting_url IS DISTINCT FROM old.meeting_url)) OR (new.cover_image_url IS DISTINCT FROM old.cover_image_url)) OR (new.visibility IS DISTINCT FROM old.visibility)) OR (new.max_capacity IS DISTINCT FROM old.max_capacity)) OR (new.culture IS DISTINCT FROM old.culture)) OR (new.category IS DISTINCT FROM old.category)) OR (new.is_ticketed IS DISTINCT FROM old.is_ticketed)) OR (new.ticket_price IS DISTINCT FROM old.ticket_price)) OR (new.ticket_currency IS DISTINCT FROM old.ticket_currency)))) EXECUTE FUNCTION luma.enqueue_event()
+CREATE TRIGGER zz_luma_event_updated AFTER UPDATE ON public.canonical_events FOR EACH ROW EXECUTE FUNCTION luma.enqueue_event()
 
 CREATE TRIGGER zz_luma_events_written AFTER INSERT OR DELETE OR UPDATE ON public.canonical_events FOR EACH STATEMENT EXECUTE FUNCTION luma.enqueue_statement('event')
 

@@ -43,18 +43,26 @@ const FUNCTIONS: Partial<Record<Side, string>> = {
 
 const TABLES = ["public.canonical_events", "public.event_rsvps"];
 
-/** Lets a side be chosen. The peers' triggers fire when ours do: on the same rows, under the same conditions. */
+/** Where ours looks at the whole row, because a trigger of the app's may change more than a statement names. */
+const UPDATED =
+  "after update of title, description, starts_at, ends_at, visibility on public.canonical_events";
+
+/** Lets a side be chosen. The peers' triggers fire on the same rows as ours, at the least cost: the bench names columns. */
 export async function prepareSides({ sql, postgres }: Stack): Promise<void> {
   await graphileWorker(postgres.url);
   await sql.unsafe(`create schema bench; ${APPEND} ${GRAPHILE}`);
-  const ours = await sql<{ name: string; definition: string }[]>`
+  const rsvps = await sql<{ name: string; definition: string }[]>`
     select tgname as name, pg_get_triggerdef(oid) as definition
-    from pg_trigger
-    where tgname in ('zz_luma_event_updated', 'zz_luma_rsvp_inserted', 'zz_luma_rsvp_updated')`;
+    from pg_trigger where tgname in ('zz_luma_rsvp_inserted', 'zz_luma_rsvp_updated')`;
   for (const [side, call] of Object.entries(FUNCTIONS)) {
-    for (const { name, definition } of ours) {
+    const named = (name: string) => `${name}_${side.replace("-", "_")}`;
+    await sql.unsafe(
+      `create trigger ${named("zz_luma_event_updated")} ${UPDATED}
+       for each row execute function ${call}()`,
+    );
+    for (const { name, definition } of rsvps) {
       await sql.unsafe(
-        definition.replace(name, `${name}_${side.replace("-", "_")}`)
+        definition.replace(name, named(name))
           .replace(/EXECUTE FUNCTION .*$/, `EXECUTE FUNCTION ${call}()`),
       );
     }

@@ -1,5 +1,5 @@
--- The app's word stays against a host's, and before it is sent the app goes back to what both had agreed on before: that
--- looked as if nothing had changed, and Luma went on saying what the host had.
+-- The app's edit of an event stays against a host's, and before it is sent the app goes back to what both had agreed on
+-- before: that looked as if nothing had changed, and Luma went on saying what the host had.
 
 create or replace function luma.merge_event(event public.canonical_events, link luma.event_links, news jsonb, source text)
 returns text language plpgsql set search_path = '' as $$
@@ -101,78 +101,6 @@ begin
     perform luma.enqueue('event', event.id, case when link.is_adopting then 4 else 3 end, event.id);
   end if;
   return case when changes = '{}' then 'unchanged' else 'updated' end;
-end
-$$;
-
-create or replace function luma.merge_rsvps(guest luma.guests, before luma.guests, sent_at timestamptz, just_linked boolean)
-returns text language plpgsql set search_path = '' as $$
-declare
-  told text := case guest.luma_base when 'session' then 'approved' else guest.luma_base end;
-  said text;
-  written_at timestamptz;
-  outcome text := 'unchanged';
-  rsvp public.event_rsvps;
-  changes jsonb;
-  luma_won boolean := false;
-begin
-  select (array_agg(luma.guest_status(r.status) order by luma.status_rank(luma.guest_status(r.status)) desc))[1],
-    max(coalesce(r.updated_at, r.created_at))
-  into said, written_at from luma.linked_rsvps(guest) r;
-  if told = said then
-    guest.row_base := said;
-    guest.in_doubt := false;
-  elsif luma.status_rank(told) is null then
-    -- Invited says nothing about who has an RSVP already.
-    null;
-  elsif guest.in_doubt then
-    -- Its own job looks it up, and sends the app's. That overwrites what Luma says, which may be what a call of ours has told,
-    -- or what was changed there since: nobody can know.
-    if told is distinct from before.luma_base then
-      perform luma.note_guest_conflict(guest, told);
-    end if;
-  elsif told = before.luma_base and not just_linked then
-    -- Changed here alone: it is on its way.
-    null;
-  elsif guest.row_base is distinct from said
-    -- Changed on both sides: the later change stays (the integration plan's rule for RSVPs).
-    and written_at > (
-      case when told is distinct from before.luma_base then sent_at
-      else coalesce((guest.news ->> 'registered_at')::timestamptz, sent_at) end
-    )
-  then
-    perform luma.note_conflict('rsvp', r.id, guest.event_id, 'status', to_jsonb(r.status), to_jsonb(told), 'app')
-    from luma.linked_rsvps(guest) r;
-    -- From here on Luma differs from what both had agreed on: should the app go back to that, it has to be sent.
-    guest.row_base := told;
-    perform luma.enqueue('rsvp', r.id, 1, guest.event_id) from luma.linked_rsvps(guest) r;
-  else
-    if guest.row_base is distinct from said then
-      perform luma.note_conflict('rsvp', r.id, guest.event_id, 'status', to_jsonb(r.status), to_jsonb(told), 'luma')
-      from luma.linked_rsvps(guest) r;
-    end if;
-    luma_won := true;
-    guest.row_base := told;
-    guest.in_doubt := false;
-  end if;
-
-  -- Of two users with one address the one whose row was written last comes back; nobody stays in above the guest.
-  for rsvp in select * from luma.linked_rsvps(guest) r order by coalesce(r.updated_at, r.created_at) desc loop
-    changes := luma.ticket_columns(rsvp, guest.news, before.news);
-    if luma_won and (
-      luma.status_rank(luma.guest_status(rsvp.status)) > luma.status_rank(told)
-      or not exists (select from luma.linked_rsvps(guest) r where luma.guest_status(r.status) = told)
-    ) then
-      changes := changes || jsonb_build_object('status', luma.rsvp_status_of(told));
-    end if;
-    if changes <> '{}' then
-      perform luma.write_rsvp(rsvp, changes, guest);
-      outcome := 'updated';
-    end if;
-  end loop;
-  update luma.guests g
-  set row_base = guest.row_base, in_doubt = guest.in_doubt, synced_at = case when outcome = 'updated' then now() else g.synced_at end
-  where g.id = guest.id;
-  return outcome;
 end
 $$;
 

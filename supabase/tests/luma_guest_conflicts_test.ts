@@ -493,6 +493,38 @@ lumaTest(
 );
 
 lumaTest(
+  "a webhook from before a call that died does not end the doubt about it",
+  async (stack) => {
+    const { simulator, sql } = stack;
+    const event = await agreed(stack, false);
+    const before = simulator.deliveries.filter(({ type }) =>
+      type === "guest.updated"
+    ).at(-1)!;
+    await sql`update luma.settings set retry_base_seconds = 1000000, retry_cap_seconds = 1000000`;
+    simulator.faults.add({
+      path: UPDATE,
+      when: "after",
+      status: 503,
+      count: 1,
+    });
+    await intercepted(stack, async () => {
+      await rsvp(stack, event.id, "u1", "not_going");
+      await drain(stack);
+    });
+    assertEquals(guestList(stack, event.lumaId), { u1: "declined" });
+    await rsvp(stack, event.id, "u1", "going");
+    await deliverAt(
+      stack,
+      { ...before, id: `whd-${crypto.randomUUID()}` },
+      new Date(),
+    );
+    await settle(stack);
+    await assertBoth(stack, event, "going", "approved");
+    await assertAtRest(stack);
+  },
+);
+
+lumaTest(
   "what a host says of a guest whose RSVP was deleted and told, and is heard of late, is in luma.conflicts",
   async (stack) => {
     const { simulator, sql } = stack;

@@ -30,9 +30,9 @@ export const PUSH: Mutation[] = [
   {
     name: "trigger-columns",
     guard: "counts and other columns enqueue nothing",
-    in: "supabase/migrations/20261122001400_event_triggers.sql",
-    from: "\n  )\n)\nexecute function luma.enqueue_event();",
-    to: "\n  ) or true\n)\nexecute function luma.enqueue_event();",
+    in: "luma.enqueue_event",
+    from: "if tg_op = 'UPDATE' and not (\n",
+    to: "if false and not (\n",
     test: onStack(
       "push",
       "counts and edits that change nothing enqueue nothing",

@@ -285,4 +285,16 @@ export const RECEIVING: Mutation[] = [
       "a guest whose status a call that was never answered has overwritten is in luma.conflicts, told after our own, after quiet days",
     ),
   },
+  {
+    name: "doubt-until-known",
+    guard:
+      "what was told before a call that died does not end the doubt about it",
+    in: "luma.merge_rsvps",
+    from: "  if told = said and guest.in_doubt and not is_read\n",
+    to: "  if false and told = said and guest.in_doubt and not is_read\n",
+    test: onStack(
+      "luma_guest_conflicts",
+      "a webhook from before a call that died does not end the doubt about it",
+    ),
+  },
 ];
