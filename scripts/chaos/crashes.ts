@@ -6,11 +6,12 @@ export class Crashes {
   /** `now`: a monotonic clock, in milliseconds. */
   constructor(readonly now: () => number) {}
 
-  /** Milliseconds from a crash until its job was claimed again. */
+  /** Milliseconds from a crash until its job was claimed again, where no outage kept everybody from it. */
   readonly retriedAfterMs: number[] = [];
   /** Crashes by kill point; "" for those at no point in particular. */
   readonly byPoint = new Map<string, number>();
-  #left = new Map<string, number>();
+  #left = new Map<string, { at: number; isHindered: boolean }>();
+  #outages = new Set<string>();
 
   get count(): number {
     return [...this.byPoint.values()].reduce((sum, count) => sum + count, 0);
@@ -24,12 +25,24 @@ export class Crashes {
   /** Right after the drain's process has ended. */
   async note(sql: postgres.Sql, point: string): Promise<void> {
     this.byPoint.set(point, (this.byPoint.get(point) ?? 0) + 1);
-    const at = this.now();
+    const left = { at: this.now(), isHindered: this.#outages.size > 0 };
     const leased = await sql`
       select entity_id from luma.sync_outbox where lease is not null and entity in ('event', 'rsvp')`;
     for (const { entity_id } of leased) {
-      if (!this.#left.has(entity_id)) this.#left.set(entity_id, at);
+      if (!this.#left.has(entity_id)) this.#left.set(entity_id, left);
     }
+  }
+
+  /** From now on nobody can, or may, work: all functions are down, say. How long that takes says nothing of the retry. */
+  beginOutage(what: string): void {
+    this.#outages.add(what);
+    for (const [id, { at }] of this.#left) {
+      this.#left.set(id, { at, isHindered: true });
+    }
+  }
+
+  endOutage(what: string): void {
+    this.#outages.delete(what);
   }
 
   /** From here on time is made to pass, which is no measure. */
@@ -41,10 +54,11 @@ export class Crashes {
     if (name !== "luma_claim" || this.#left.size === 0) return;
     const claim = parsed(answer);
     for (const id of (claim?.jobs ?? []).flatMap(entitiesOf)) {
-      const at = this.#left.get(id);
-      if (at === undefined) continue;
+      const left = this.#left.get(id);
+      if (left === undefined) continue;
       this.#left.delete(id);
-      this.retriedAfterMs.push(Math.round(this.now() - at));
+      if (left.isHindered) continue;
+      this.retriedAfterMs.push(Math.round(this.now() - left.at));
     }
   }
 }

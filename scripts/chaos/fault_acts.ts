@@ -14,7 +14,7 @@ export async function fault(world: World, act: FaultAct): Promise<void> {
     case "kill":
       return await world.crash([act.name], "");
     case "functions":
-      return act.up ? world.functionsUp() : await world.functionsDown();
+      return act.up ? functionsUp(world) : await functionsDown(world);
     case "crash-database":
       return await world.crashDatabase(act.signal, act.meanwhile);
     case "terminate":
@@ -22,7 +22,7 @@ export async function fault(world: World, act: FaultAct): Promise<void> {
     case "wipe-net":
       return await world.wipeNet();
     case "cron":
-      return await world.cron(act.on);
+      return await cron(world, act.on);
     case "clock":
       return world.stepClock(act.whose, act.ms);
     case "time":
@@ -32,13 +32,29 @@ export async function fault(world: World, act: FaultAct): Promise<void> {
   }
 }
 
+function functionsUp(world: World): void {
+  world.functionsUp();
+  world.crashes.endOutage("functions");
+}
+
+async function functionsDown(world: World): Promise<void> {
+  world.crashes.beginOutage("functions");
+  await world.functionsDown();
+}
+
+async function cron(world: World, on: boolean): Promise<void> {
+  if (!on) world.crashes.beginOutage("cron");
+  await world.cron(on);
+  if (on) world.crashes.endOutage("cron");
+}
+
 /** Longer than a lease and a minute of pg_cron's. */
 const RECOVERY_S = 90;
 
 async function recover(world: World): Promise<void> {
   const { sql } = world.stack;
-  world.functionsUp();
-  await world.cron(true);
+  functionsUp(world);
+  await cron(world, true);
   const alive = world.crashes.now() + RECOVERY_S * 1000;
   await world.until(
     "the jobs of dead drains were claimed again",
@@ -113,13 +129,17 @@ export async function administer(world: World, act: AdminAct): Promise<void> {
       await sql`select luma.retry()`;
       return;
     case "pause":
+      world.crashes.beginOutage(act.calendar);
       await sql`select luma.pause(${act.calendar})`;
       return;
     case "resume":
       await sql`select luma.resume(${act.calendar})`;
+      world.crashes.endOutage(act.calendar);
       return;
     case "mode":
+      if (act.mode === "off") world.crashes.beginOutage("mode");
       await sql`select luma.set_mode(${act.mode})`;
+      if (act.mode === "live") world.crashes.endOutage("mode");
   }
 }
 
