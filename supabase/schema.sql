@@ -7605,7 +7605,7 @@ declare
   oldest boolean := random() < (select s.oldest_share from luma.settings s);
   calendar text;
   job jsonb;
-  claimed jsonb := '[]';
+  claimed jsonb[] := '{}';
   permits jsonb := '{}';
   free integer;
   needed integer;
@@ -7623,7 +7623,7 @@ begin
       wait_ms := least(wait_ms, luma.permits_wait_ms(calendar));
     end if;
     needed := 0;
-    while needed < free and jsonb_array_length(claimed) < max_jobs loop
+    while needed < free and cardinality(claimed) < max_jobs loop
       job := luma.claim_job(run_id, calendar, oldest, free - needed);
       exit when job is null;
       claimed := claimed || job;
@@ -7636,10 +7636,10 @@ begin
     end if;
   end loop;
   update luma.drain_runs r
-  set jobs = r.jobs + jsonb_array_length(claimed), floors = coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb
+  set jobs = r.jobs + cardinality(claimed), floors = coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb
   where r.id = run_id;
   return jsonb_build_object(
-    'mode', luma.mode(), 'jobs', claimed, 'permits', permits, 'wait_ms', wait_ms,
+    'mode', luma.mode(), 'jobs', to_jsonb(claimed), 'permits', permits, 'wait_ms', wait_ms,
     'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries_due', luma.deliveries_due()
   );
 end
