@@ -10,21 +10,24 @@ security definer set search_path = '' as $$
 declare
   event public.canonical_events;
 begin
-  if tg_op = 'UPDATE' and not (
-    (new.submission_status = 'approved' or old.submission_status = 'approved' or new.luma_event_id is not null)
-    and (
-      new.submission_status, new.title, new.description, new.starts_at, new.ends_at, new.tz,
-      new.lat, new.lng, new.location_raw, new.location_name, new.location_type, new.meeting_point,
-      new.meeting_url, new.cover_image_url, new.visibility, new.max_capacity, new.culture,
-      new.category, new.is_ticketed, new.ticket_price, new.ticket_currency
-    ) is distinct from (
-      old.submission_status, old.title, old.description, old.starts_at, old.ends_at, old.tz,
-      old.lat, old.lng, old.location_raw, old.location_name, old.location_type, old.meeting_point,
-      old.meeting_url, old.cover_image_url, old.visibility, old.max_capacity, old.culture,
-      old.category, old.is_ticketed, old.ticket_price, old.ticket_currency
-    )
-  ) then
-    return null;
+  -- A statement of its own: should the app drop one of these columns, insertions and deletions still go on.
+  if tg_op = 'UPDATE' then
+    if not (
+      (new.submission_status = 'approved' or old.submission_status = 'approved' or new.luma_event_id is not null)
+      and (
+        new.submission_status, new.title, new.description, new.starts_at, new.ends_at, new.tz,
+        new.lat, new.lng, new.location_raw, new.location_name, new.location_type, new.meeting_point,
+        new.meeting_url, new.cover_image_url, new.visibility, new.max_capacity, new.culture,
+        new.category, new.is_ticketed, new.ticket_price, new.ticket_currency
+      ) is distinct from (
+        old.submission_status, old.title, old.description, old.starts_at, old.ends_at, old.tz,
+        old.lat, old.lng, old.location_raw, old.location_name, old.location_type, old.meeting_point,
+        old.meeting_url, old.cover_image_url, old.visibility, old.max_capacity, old.culture,
+        old.category, old.is_ticketed, old.ticket_price, old.ticket_currency
+      )
+    ) then
+      return null;
+    end if;
   end if;
   -- Here and not where it is declared: an error there would be outside this block's handler.
   event := coalesce(new, old);

@@ -221,6 +221,24 @@ stackTest("a deletion that no trigger saw is swept up", async (stack) => {
 });
 
 stackTest(
+  "the app writes events though it has dropped a column that is synced, and what was missed is recorded",
+  async (stack) => {
+    const { sql } = stack;
+    const id = await insertEvent(stack);
+    await sql`delete from luma.sync_outbox`;
+    await sql`alter table public.canonical_events drop column meeting_point cascade`;
+    await sql`update public.canonical_events set title = 'Without'`;
+    await insertEvent(stack);
+    await sql`delete from public.canonical_events where id = ${id}`;
+    assertEquals(
+      [...await sql`select entity, entity_id from luma.missed_changes`],
+      [{ entity: "event", entity_id: id }],
+    );
+    assertEquals((await sql`select from luma.sync_outbox`).length, 2);
+  },
+);
+
+stackTest(
   "an app role without rights in schema luma can write events",
   async (stack) => {
     const { sql } = stack;

@@ -31,8 +31,8 @@ export const PUSH: Mutation[] = [
     name: "trigger-columns",
     guard: "counts and other columns enqueue nothing",
     in: "luma.enqueue_event",
-    from: "if tg_op = 'UPDATE' and not (\n",
-    to: "if false and not (\n",
+    from: "  if tg_op = 'UPDATE' then\n    if not (\n",
+    to: "  if tg_op = 'UPDATE' then\n    if false and not (\n",
     test: onStack(
       "push",
       "counts and edits that change nothing enqueue nothing",
