@@ -20,6 +20,7 @@ export class Ledger {
   readonly written = new Map<string, Written>();
   /** What a side said before the first of its words that the other may not have heard. */
   readonly #from = new Map<string, unknown>();
+  readonly #said = new Map<string, unknown>();
   readonly #log = new Map<string, string[]>();
 
   /** `before`: what this side said until now. If that is what the other one wrote, it has arrived. */
@@ -33,6 +34,10 @@ export class Ledger {
       perhaps.push(written[other]);
       delete written[other];
     }
+    if (this.#said.get(`${other} ${key}`) === before) {
+      this.#said.delete(`${other} ${key}`);
+    }
+    this.#said.set(`${side} ${key}`, value);
     const from = `${side} ${key}`;
     if (written[side] === undefined) this.#from.set(from, before);
     written[side] = value;
@@ -48,6 +53,11 @@ export class Ledger {
     const at = new Date().toISOString().slice(14, 23);
     const line = `${at} ${side}: ${before} -> ${value}`;
     this.#log.set(key, [...this.#log.get(key) ?? [], line]);
+  }
+
+  /** A side's last word, also if it is one that takes it back to what it said before; undefined once it has arrived. */
+  lastWord(side: Side, key: string): unknown {
+    return this.#said.get(`${side} ${key}`);
   }
 
   /** A word that was said, and is the same as nothing: an RSVP of somebody who does not come, say. It may win. */

@@ -15,8 +15,7 @@ export async function mayWrite(
   event: KnownEvent,
   key: string,
 ): Promise<boolean> {
-  const other = world.ledger.written.get(key)
-    ?.[side === "app" ? "luma" : "app"];
+  const other = world.ledger.lastWord(side === "app" ? "luma" : "app", key);
   if (world.config.contended || other === undefined) return true;
   if (await hasArrived(world, side, event, key, other)) return true;
   world.withheld++;
