@@ -2695,6 +2695,13 @@ begin
     'previous_culture', (select c.name from public.event_cultures c
                          -- What Luma was last known to hold, when it is in doubt what the row said then.
                          where c.slug = coalesce(link.row_base ->> 'culture', link.luma_base ->> 'culture') and c.slug <> 'default'),
+    -- Those that runs of which nobody heard more may have put on.
+    'maybe_cultures', case when link.row_base is null or link.row_base ? 'culture' then '[]' else coalesce((
+      select jsonb_agg(distinct c.name)
+      from jsonb_array_elements(link.maybe_sent) sent
+      join public.event_cultures c on c.slug = sent.value ->> 'culture'
+      where c.slug not in ('default', coalesce(event.culture, ''))
+    ), '[]') end,
     'luma_cover', link.luma_base ->> 'cover_url'
   );
 end

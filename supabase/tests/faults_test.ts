@@ -47,6 +47,35 @@ stackTest(
 );
 
 stackTest(
+  "a tag that a killed drain has put on does not stay beside that of the culture which came after it",
+  async (stack) => {
+    const { sql, simulator } = stack;
+    await sql`insert into public.event_cultures (slug, name) values ('sports', 'Sports')`;
+    const id = await insertEvent(stack, { culture: "food" });
+    await insertEvent(stack, { culture: "game" });
+    await drainAll(stack);
+    await sql`update public.canonical_events set culture = 'game' where id = ${id}`;
+    const { drained, release } = await drainInCall(
+      stack,
+      "/v1/calendars/event-tags/apply",
+      "after",
+    );
+    await stack.functions.kill("luma-drain", "SIGKILL");
+    await drained.catch(() => {});
+    release();
+    await sql`update public.canonical_events set culture = 'sports' where id = ${id}`;
+    await drainAll(stack);
+    const row = await one(
+      sql`select luma_event_id from public.canonical_events where id = ${id}`,
+    );
+    assertEquals(
+      simulator.event(row.luma_event_id)!.tags.map((tag) => tag.name),
+      ["Sports"],
+    );
+  },
+);
+
+stackTest(
   "after a crash the work runs again within 30 seconds, without anybody's help",
   async (stack) => {
     const { simulator } = stack;

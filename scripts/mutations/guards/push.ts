@@ -232,4 +232,15 @@ export const PUSH: Mutation[] = [
       "an image that kills the function three times is given up, and the event goes on without it",
     ),
   },
+  {
+    name: "tags-of-the-dead",
+    guard: "a tag that a run that died has put on is taken off again",
+    in: "luma.event_job",
+    from: "when link.row_base is null or link.row_base ? 'culture' then '[]'",
+    to: "when true then '[]'",
+    test: onStack(
+      "faults",
+      "a tag that a killed drain has put on does not stay beside that of the culture which came after it",
+    ),
+  },
 ];

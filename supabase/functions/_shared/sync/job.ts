@@ -69,6 +69,8 @@ export const EventJob = z.object({
   changed: z.array(z.string()).nullable(),
   culture: z.object({ name: text, asset_file: text }).nullable(),
   previous_culture: text,
+  /** Cultures whose tags were maybe put on by runs that died. */
+  maybe_cultures: z.array(z.string()).default([]),
   /** The cover that Luma was last told, by its address on Luma's CDN. */
   luma_cover: text,
 });

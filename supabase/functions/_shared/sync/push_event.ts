@@ -255,6 +255,7 @@ async function update(
       id,
       tagOf(job, state),
       job.previous_culture,
+      job.maybe_cultures,
     )
     : [];
   // An event that becomes a paid one is closed until it has its ticket.

@@ -8,20 +8,27 @@ type Client = Pick<
 >;
 
 /**
- * Takes the old tag off and puts the new one on; null is none. A tag is decoration: when Luma refuses it,
- * the answer is a warning and not a failure. Throws LumaError when Luma cannot be reached.
+ * Takes the old tag off, and those that may be there, and puts the new one on; null is none. A tag is decoration: when
+ * Luma refuses it, the answer is a warning and not a failure. Throws LumaError when Luma cannot be reached.
  */
 export async function ensureTag(
   client: Client,
   eventId: string,
   tag: string | null,
   previous: string | null,
+  maybeThere: readonly string[] = [],
 ): Promise<string[]> {
   const warnings: string[] = [];
   if (previous && previous !== tag) {
     warnings.push(
       ...await refusal(client.unapplyEventTag(previous, [eventId])),
     );
+  }
+  for (const other of maybeThere) {
+    // Luma may not even know it: then it is not there.
+    if (other !== tag && other !== previous) {
+      await refusal(client.unapplyEventTag(other, [eventId]));
+    }
   }
   if (!tag) return warnings;
   const apply = () => refusal(client.applyEventTag(tag, [eventId]));

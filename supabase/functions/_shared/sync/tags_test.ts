@@ -61,6 +61,15 @@ Deno.test("a tag that another event makes at the same moment is put on all the s
   assertEquals(calls, [APPLY, CREATE, APPLY]);
 });
 
+Deno.test("tags that may be there are taken off, and are nobody's business when Luma does not know them", async () => {
+  const { client, calls } = calendar({
+    unapplyEventTag: [null, refusal(404, "no such tag")],
+  });
+  const maybe = ["Art", "Music", "Food"];
+  assertEquals(await ensureTag(client, "evt-1", "Music", "Food", maybe), []);
+  assertEquals(calls, [UNAPPLY, 'unapplyEventTag ["Art",["evt-1"]]', APPLY]);
+});
+
 Deno.test("a new culture takes the old tag off first; the same one again does not", async () => {
   const { client, calls } = calendar();
   assertEquals(await ensureTag(client, "evt-1", "Music", "Food"), []);

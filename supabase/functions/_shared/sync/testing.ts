@@ -49,6 +49,7 @@ export const JOB: EventJob = {
   changed: null,
   culture: null,
   previous_culture: null,
+  maybe_cultures: [],
   luma_cover: null,
 };
 
