@@ -36,9 +36,7 @@ export class Crashes {
   /** From now on nobody can, or may, work: all functions are down, say. How long that takes says nothing of the retry. */
   beginOutage(what: string): void {
     this.#outages.add(what);
-    for (const [id, { at }] of this.#left) {
-      this.#left.set(id, { at, isHindered: true });
-    }
+    for (const left of this.#left.values()) left.isHindered = true;
   }
 
   endOutage(what: string): void {

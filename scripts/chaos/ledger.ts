@@ -80,7 +80,10 @@ export class Ledger {
 
   forgetEvent(event: number): void {
     for (const key of this.written.keys()) {
-      if (key.startsWith(`${event} `)) this.written.delete(key);
+      if (!key.startsWith(`${event} `)) continue;
+      this.written.delete(key);
+      this.#said.delete(`app ${key}`);
+      this.#said.delete(`luma ${key}`);
     }
   }
 }

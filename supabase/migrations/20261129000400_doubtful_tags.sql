@@ -53,7 +53,7 @@ begin
       select jsonb_agg(distinct c.name)
       from jsonb_array_elements(link.maybe_sent) sent
       join public.event_cultures c on c.slug = sent.value ->> 'culture'
-      where c.slug not in ('default', coalesce(event.culture, ''))
+      where c.slug <> 'default'
     ), '[]') end,
     'luma_cover', link.luma_base ->> 'cover_url'
   );

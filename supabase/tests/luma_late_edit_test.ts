@@ -287,9 +287,9 @@ lumaTest(
   "an edit that stays against a host's, and is then taken back, is taken back on Luma too",
   async (stack) => {
     const deliver = await deliverer(stack);
-    const [{ id, event }] = (await bothKinds(stack)).filter(({ kind }) =>
+    const { id, event } = (await bothKinds(stack)).find(({ kind }) =>
       kind === "ours"
-    ) as [Awaited<ReturnType<typeof bothKinds>>[number]];
+    )!;
     const { title } = await rowWithVersion(stack, id);
     await passDays(stack);
     const theirs = await intercepted(
