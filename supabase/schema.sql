@@ -1707,9 +1707,7 @@ CREATE OR REPLACE FUNCTION luma.calendars_with_work(calendars text[], oldest boo
 AS $function$
   select k.luma_key
   from unnest(calendars) k (luma_key)
-  cross join lateral (
-    select coalesce(luma.most_urgent(k.luma_key, true), luma.most_urgent(k.luma_key, false)) as priority
-  ) most_urgent
+  cross join lateral (select luma.most_urgent(k.luma_key) as priority) most_urgent
   where most_urgent.priority is not null and luma.calendar_ready(k.luma_key)
   -- Chance decides between equals, so that no calendar starves another.
   order by case when not oldest then most_urgent.priority end, random()
@@ -1870,14 +1868,19 @@ begin
       job := luma.event_job(o);
       if job is null then
         perform luma.finish(o, 'nothing_to_do', '[]');
+        continue;
       end if;
-    elsif o.entity = 'rsvp' and luma.is_list_unheard(o) then
+      o.lease_state := luma.state_to_send(job);
+      o.calendar := job ->> 'calendar';
+    end if;
+    perform luma.take_lease(o);
+    if o.entity = 'rsvp' and luma.is_list_unheard(o) then
       perform luma.ask_pull(o.calendar, l.luma_event_id)
       from luma.event_links l where l.event_id = o.event_id;
       perform luma.postpone(o, clock_timestamp() + interval '1 second');
     elsif o.entity = 'rsvp' then
       job := luma.guests_job(o, free);
-    else
+    elsif o.entity = 'guest' then
       job := luma.looks_job(o);
     end if;
     exit when job is not null;
@@ -2147,6 +2150,28 @@ AS $function$
   end
 $function$
   -- The call that a run makes next.
+
+CREATE OR REPLACE FUNCTION luma.destination(entity text, event_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  link luma.event_links;
+  place record;
+begin
+  select * into link from luma.event_links l where l.event_id = destination.event_id;
+  if entity = 'event' then
+    -- Of a row that is gone there is no place: any calendar will do to find that nothing is left to do.
+    select e.lat, e.lng into place from public.canonical_events e where e.id = destination.event_id;
+    return coalesce(link.calendar, luma.route_event(place.lat, place.lng));
+  end if;
+  -- A guest is looked up as long as Luma has the event.
+  return case when entity = 'guest' and link.luma_event_id is not null or luma.takes_guests(event_id) then link.calendar end;
+end
+$function$
+  -- luma_key of the calendar for jobs of this kind and event; null when none takes them.
 
 CREATE OR REPLACE FUNCTION luma.details_told(event public.canonical_events, link luma.event_links, news jsonb)
  RETURNS jsonb
@@ -2667,10 +2692,6 @@ begin
     link := luma.new_link(o, event);
   end if;
   state := case when event.id is null then '{"shown": false}' else luma.event_state(event) end;
-  update luma.sync_outbox s
-  -- Before it was read nothing is sent, so there will be nothing to doubt.
-  set lease_state = case when not look then state end, calendar = link.calendar
-  where s.lease = o.lease;
   if luma.mode() = 'live' and link.luma_event_id is null and event.id is not null then
     perform luma.allow_create(link, o.lease, state);
   end if;
@@ -2706,7 +2727,7 @@ begin
   );
 end
 $function$
-  -- What the drain needs to know of a leased event, or null when there is nothing to send and nothing to read.
+  -- What the drain needs to know of an event that it has a lease for, or is to get one, or null when there is nothing to send and nothing to read.
 
 CREATE OR REPLACE FUNCTION luma.event_lines(before public.canonical_events, luma_id text, conflicts_from bigint)
  RETURNS SETOF luma.drift
@@ -2957,8 +2978,6 @@ CREATE OR REPLACE FUNCTION luma.finish(o luma.sync_outbox, outcome text, calls j
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO ''
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 begin
   perform luma.log_attempt(o, outcome, null, calls);
@@ -3252,7 +3271,7 @@ declare
 begin
   -- Else `supabase db push` would take what it applied for being there. Not there where psql was used.
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27|28|29)00[0-9]{4}$';
+    delete from supabase_migrations.schema_migrations m where m.version ~ '^202611(22|24|26|27|28|29|30)00[0-9]{4}$';
     get diagnostics forgotten = row_count;
   end if;
   return forgotten;
@@ -3272,6 +3291,22 @@ BEGIN ATOMIC
    WHERE s.was_active;
 END
   -- The app's iCal worker reads again what it read before this project did.
+
+CREATE OR REPLACE FUNCTION luma.go_on(run_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  floors jsonb := (
+    select r.floors from luma.drain_runs r where r.id = run_id and r.looked_at > clock_timestamp() - interval '1 second'
+  );
+begin
+  perform set_config('luma.floors', coalesce(floors, '{}')::text, true);
+  return coalesce(floors, '{}') <> '{}';
+end
+$function$
+  -- Lets a claim go on from where the last one of its run was. False when it has to look at all that is due.
 
 CREATE OR REPLACE FUNCTION luma.guest_address(news jsonb)
  RETURNS text
@@ -4171,8 +4206,6 @@ CREATE OR REPLACE FUNCTION luma.lock_leased(lease uuid)
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox;
@@ -4330,24 +4363,6 @@ begin
 end
 $function$
   -- Has the drain read the guests that a whole list did not show. Answers how many.
-
-CREATE OR REPLACE FUNCTION luma.look_from_floors(run_id uuid)
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-declare
-  run luma.drain_runs;
-begin
-  update luma.drain_runs r
-  set alive_until = clock_timestamp() + interval '15 seconds',
-      floors = case when r.looked_at > clock_timestamp() - interval '1 second' then r.floors else '{}' end,
-      looked_at = case when r.looked_at > clock_timestamp() - interval '1 second' then r.looked_at else clock_timestamp() end
-  where r.id = run_id returning r.* into run;
-  perform set_config('luma.floors', coalesce(run.floors, '{}')::text, true);
-end
-$function$
-  -- Prolongs a run that claims, and lets the claim go on from where the last one was.
 
 CREATE OR REPLACE FUNCTION luma.looks_job(lead luma.sync_outbox)
  RETURNS jsonb
@@ -4704,7 +4719,7 @@ end
 $function$
   -- off, dry_run or live.
 
-CREATE OR REPLACE FUNCTION luma.most_urgent(calendar text, floored boolean)
+CREATE OR REPLACE FUNCTION luma.most_urgent(calendar text)
  RETURNS smallint
  LANGUAGE plpgsql
  STABLE
@@ -4717,7 +4732,7 @@ begin
     cross join lateral (
       select from luma.due_jobs d
       where d.calendar = most_urgent.calendar and d.priority = p.priority
-        and d.due_at >= case when floored then luma.due_floor(most_urgent.calendar, p.priority) else '-infinity' end
+        and d.due_at >= luma.due_floor(most_urgent.calendar, p.priority)
       order by d.due_at limit 1
     ) first
     limit 1
@@ -5144,8 +5159,6 @@ CREATE OR REPLACE FUNCTION luma.pick_job(run_id uuid, calendar text, oldest bool
  RETURNS luma.sync_outbox
  LANGUAGE plpgsql
  SET search_path TO ''
- SET enable_seqscan TO 'off'
- SET jit TO 'off'
 AS $function$
 declare
   -- One index range for each priority: neither leased rows nor ones in a retry delay are walked over.
@@ -5160,7 +5173,6 @@ declare
     ) first
     order by first.due_at
   ) else '{1,2,3,4}' end;
-  floors jsonb := coalesce(nullif(current_setting('luma.floors', true), ''), '{}');
   o luma.sync_outbox;
 begin
   select j.* into o
@@ -5174,22 +5186,18 @@ begin
   ) j
   limit 1;
   if not found then
-    if floors <> '{}' then
-      perform set_config('luma.floors', '{}', true);
-      return luma.pick_job(run_id, calendar, oldest);
-    end if;
     return null;
   end if;
-  perform set_config('luma.floors', (floors || jsonb_build_object(concat(calendar, ' ', o.priority), o.due_at))::text, true);
-  update luma.sync_outbox s
-  set lease = gen_random_uuid(), leased_by = run_id, leased_at = clock_timestamp(), lease_version = s.version,
-      due_at = clock_timestamp() + make_interval(secs => (select t.lease_seconds from luma.settings t))
-  where s.entity = o.entity and s.entity_id = o.entity_id
-  returning s.* into o;
+  perform luma.raise_floor(calendar, o.priority, o.due_at);
+  o.lease := gen_random_uuid();
+  o.leased_by := run_id;
+  o.leased_at := clock_timestamp();
+  o.lease_version := o.version;
+  o.due_at := o.leased_at + make_interval(secs => (select t.lease_seconds from luma.settings t));
   return o;
 end
 $function$
-  -- Leases the most urgent due job of a calendar, or the one that has been due the longest. Null when there is none.
+  -- Locks the most urgent due job of a calendar, or the one that has been due the longest, and says how it is to be leased. Null when there is none.
 
 CREATE OR REPLACE FUNCTION luma.place_guest(guest luma.guests, before luma.guests, sent_at timestamp with time zone, is_read boolean)
  RETURNS text
@@ -5443,6 +5451,19 @@ AS $function$
   where s.entity = (o).entity and s.entity_id = (o).entity_id;
 $function$
   -- Gives a leased job back, to be claimed again from due_at on.
+
+CREATE OR REPLACE FUNCTION luma.raise_floor(queue text, priority integer, due_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform set_config('luma.floors', (
+    coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb || jsonb_build_object(concat(queue, ' ', priority), due_at)
+  )::text, true);
+end
+$function$
+  -- From now on this claim looks only for what is due later, of a priority of a calendar.
 
 CREATE OR REPLACE FUNCTION luma.read_later(run luma.pull_runs, entry jsonb)
  RETURNS boolean
@@ -5758,6 +5779,21 @@ end
 $function$
   -- Applies an entry, writes down in luma.drift what that did, and takes it back.
 
+CREATE OR REPLACE FUNCTION luma.remember_claim(run_id uuid, jobs integer, looked_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update luma.drain_runs r
+  set jobs = r.jobs + remember_claim.jobs, alive_until = clock_timestamp() + interval '15 seconds',
+      looked_at = coalesce(remember_claim.looked_at, r.looked_at),
+      floors = coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb
+  where r.id = run_id;
+end
+$function$
+  -- Prolongs a run that has claimed, and remembers where it is and when it last looked at all.
+
 CREATE OR REPLACE FUNCTION luma.remember_guest(of_event_id uuid, news jsonb)
  RETURNS luma.guests
  LANGUAGE plpgsql
@@ -5973,22 +6009,26 @@ CREATE OR REPLACE FUNCTION luma.restrict_access()
  SET search_path TO ''
 AS $function$
 declare
-  f regprocedure;
+  f record;
 begin
   for f in
-    select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    select p.oid::regprocedure as name, n.nspname = 'public' as is_called, coalesce(p.proconfig, '{}') as settings
+    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'luma' or (n.nspname = 'public' and p.proname like 'luma\_%')
   loop
     -- A new function may be executed by everybody until that is taken back.
-    execute format('revoke all on function %s from public, anon, authenticated', f);
-    if f::text like 'luma\_%' or f::text like 'public.luma\_%' then
-      execute format('grant execute on function %s to service_role', f);
+    execute format('revoke all on function %s from public, anon, authenticated', f.name);
+    if f.is_called then
+      execute format('grant execute on function %s to service_role', f.name);
+      if not f.settings @> '{enable_seqscan=off,jit=off}' then
+        execute format('alter function %s set enable_seqscan = off set jit = off', f.name);
+      end if;
     end if;
   end loop;
   revoke all on all tables in schema luma from public, anon, authenticated;
 end
 $function$
-  -- Leaves luma_* in public to service_role, and all else of this project to its owner. Called by every migration that adds to public.
+  -- Takes back every right on the schema but the calls of the Edge Functions, which service_role may make and which read by index. Each migration ends with it.
 
 CREATE OR REPLACE FUNCTION luma.resume(calendar text)
  RETURNS void
@@ -6191,62 +6231,37 @@ CREATE OR REPLACE FUNCTION luma.route_jobs()
  SET search_path TO ''
 AS $function$
 declare
-  o luma.sync_outbox;
-  routed text;
+  kind text;
+  jobs luma.sync_outbox[];
+  part record;
 begin
-  for o in
-    select * from luma.due_jobs j where j.calendar is null and j.entity = 'event'
-    order by j.priority, j.due_at limit 100 for update skip locked
-  loop
-    routed := coalesce(
-      (select l.calendar from luma.event_links l where l.event_id = o.entity_id),
-      (select luma.route_event(e.lat, e.lng) from public.canonical_events e where e.id = o.entity_id),
-      -- The row is gone and was never linked: any calendar will do to find that nothing is left to do.
-      (select luma.route_event(null, null)
-       where not exists (select from public.canonical_events e where e.id = o.entity_id))
-    );
-    update luma.sync_outbox s
-    set calendar = routed,
-        last_error = case when routed is null then
-          'No calendar takes this event: set luma_is_default on a row of public.calendars that has a luma_key.' end,
-        due_at = case when routed is null then now() + interval '1 minute' else s.due_at end
-    where s.entity = o.entity and s.entity_id = o.entity_id;
-  end loop;
-  perform luma.route_rsvps();
-end
-$function$
-  -- Gives due jobs their calendar, here rather than in the app's transaction. One that no calendar takes waits, with the reason in last_error.
-
-CREATE OR REPLACE FUNCTION luma.route_rsvps()
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO ''
-AS $function$
-begin
-  -- One kind after the other, so that neither is looked for among the rows of another.
-  for kind in 1..2 loop
-    with unrouted as (
-      select s.entity, s.entity_id, s.event_id from luma.due_jobs s
-      where s.calendar is null and s.entity = (array['rsvp', 'guest'])[kind]
-      order by s.priority, s.due_at limit 2000 for update skip locked
-    ), open_events as (
-      select u.entity, u.event_id, min(l.calendar) as calendar
-      from (select distinct x.entity, x.event_id from unrouted x) u
-      join luma.event_links l on l.event_id = u.event_id
-      -- A guest is looked up as long as Luma has the event.
-      where case u.entity when 'guest' then l.luma_event_id is not null else luma.takes_guests(u.event_id) end
-      group by u.entity, u.event_id
-    )
-    update luma.sync_outbox o
-    set calendar = e.calendar,
-        done_version = case when e.event_id is null then o.version else o.done_version end,
-        last_error = case when e.event_id is not null then o.last_error end
-    from unrouted u left join open_events e on e.entity = u.entity and e.event_id = u.event_id
-    where o.entity = u.entity and o.entity_id = u.entity_id;
+  foreach kind in array '{event,rsvp,guest}'::text[] loop
+    jobs := array(select j from luma.unrouted_jobs(kind, case kind when 'event' then 100 else 2000 end) j);
+    for part in
+      select e.calendar, array_agg(id) as ids
+      from (
+        select luma.destination(kind, j.event_id) as calendar, array_agg(j.entity_id) as ids from unnest(jobs) j group by j.event_id
+      ) e
+      cross join unnest(e.ids) id
+      group by e.calendar
+    loop
+      update luma.sync_outbox o
+      set calendar = part.calendar,
+          -- Done until their event opens (see luma.rechecks).
+          done_version = case when part.calendar is null and kind <> 'event' then o.version else o.done_version end,
+          due_at = case when part.calendar is null and kind = 'event' then now() + interval '1 minute' else o.due_at end,
+          last_error = case
+            when kind <> 'event' then case when part.calendar is not null then o.last_error end
+            when part.calendar is null then
+              'No calendar takes this event: set luma_is_default on a row of public.calendars that has a luma_key.'
+          end
+      where o.entity = kind and o.entity_id = any (part.ids);
+    end loop;
+    perform luma.raise_floor('unrouted ' || kind, j.priority, max(j.due_at)) from unnest(jobs) j group by j.priority;
   end loop;
 end
 $function$
-  -- Gives due RSVPs, and guests to look at, the calendar of their event. Those whose event takes no guests have nothing to do until it opens (see luma.rechecks), so they are done.
+  -- Gives due jobs that have none their calendar. RSVPs and guests whose event takes none have nothing to do until it opens, so they are done.
 
 CREATE OR REPLACE FUNCTION luma.rows_of_page(keys text[], title text, starts_at timestamp with time zone)
  RETURNS TABLE(event_id uuid, is_certain boolean)
@@ -6739,6 +6754,17 @@ end
 $function$
   -- The run at the beginning of a list.
 
+CREATE OR REPLACE FUNCTION luma.state_to_send(job jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  -- Before it was read nothing is sent, so there will be nothing to doubt.
+  select case when not (job ->> 'look')::boolean then job -> 'state' end
+$function$
+  -- What Luma may hold from now on because of this job of an event: its state, or null.
+
 CREATE OR REPLACE FUNCTION luma.status_rank(guest_status text)
  RETURNS integer
  LANGUAGE plpgsql
@@ -6847,6 +6873,20 @@ begin
 end
 $function$
   -- Part of luma.sweep(): reads that were missed, external guests who can be matched now, counts.
+
+CREATE OR REPLACE FUNCTION luma.take_lease(o luma.sync_outbox)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  update luma.sync_outbox s
+  set lease = o.lease, leased_by = o.leased_by, leased_at = o.leased_at, lease_version = o.lease_version,
+      lease_state = o.lease_state, calendar = o.calendar, due_at = o.due_at
+  where s.entity = o.entity and s.entity_id = o.entity_id;
+end
+$function$
+  -- Writes down the lease of a job that luma.pick_job() has locked.
 
 CREATE OR REPLACE FUNCTION luma.take_over_calendar(calendar text)
  RETURNS void
@@ -7234,6 +7274,27 @@ BEGIN ATOMIC
 END
   -- Deliveries whose payload could not be read, for a function that may be newer than the one that received them. Theirs for 30 seconds.
 
+CREATE OR REPLACE FUNCTION luma.unrouted_jobs(entity text, most integer)
+ RETURNS SETOF luma.sync_outbox
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    select j.*
+    from unnest('{1,2,3,4}'::smallint[]) p (priority)
+    cross join lateral (
+      select * from luma.due_jobs d
+      where d.calendar is null and d.entity = unrouted_jobs.entity and d.priority = p.priority
+        and d.due_at >= luma.due_floor('unrouted ' || unrouted_jobs.entity, p.priority)
+      order by d.due_at limit most
+      for update skip locked
+    ) j
+    limit most;
+end
+$function$
+  -- Locks the most urgent due jobs of a kind that have no calendar yet, without those that somebody else has locked.
+
 CREATE OR REPLACE FUNCTION luma.usable_email(email text)
  RETURNS text
  LANGUAGE plpgsql
@@ -7556,6 +7617,8 @@ CREATE OR REPLACE FUNCTION public.luma_acknowledge(lease uuid, result_json text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox := luma.lock_leased(lease);
@@ -7587,6 +7650,8 @@ CREATE OR REPLACE FUNCTION public.luma_apply_deliveries()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   -- The app's rows are locked for as long as this lasts, so a large backlog is many calls.
@@ -7608,11 +7673,15 @@ CREATE OR REPLACE FUNCTION public.luma_claim(run_id uuid, calendars text[], max_
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   live boolean := luma.mode() = 'live';
   -- Now and then a claim goes to what has waited longest: a backfill gets its share of busy times.
   oldest boolean := random() < (select s.oldest_share from luma.settings s);
+  goes_on boolean := luma.go_on(run_id);
+  looked_at timestamptz;
   calendar text;
   job jsonb;
   claimed jsonb[] := '{}';
@@ -7622,32 +7691,38 @@ declare
   wait_ms integer;
   permits_after_ms integer;
 begin
-  perform luma.look_from_floors(run_id);
   perform luma.lock_permits();
-  perform luma.expire_leases();
   perform luma.recheck_rsvps();
-  perform luma.route_jobs();
-  for calendar in select luma.calendars_with_work(calendars, oldest) loop
-    free := case when live then luma.permits_free(calendar) else max_jobs end;
-    if free = 0 then
-      wait_ms := least(wait_ms, luma.permits_wait_ms(calendar));
+  loop
+    if not goes_on then
+      looked_at := clock_timestamp();
+      perform luma.expire_leases();
     end if;
-    needed := 0;
-    while needed < free and cardinality(claimed) < max_jobs loop
-      job := luma.claim_job(run_id, calendar, oldest, free - needed);
-      exit when job is null;
-      claimed := claimed || job;
-      needed := needed + coalesce((job ->> 'permits')::integer, 1);
+    perform luma.route_jobs();
+    for calendar in select luma.calendars_with_work(calendars, oldest) loop
+      free := case when live then luma.permits_free(calendar) else max_jobs end;
+      if free = 0 then
+        wait_ms := least(wait_ms, luma.permits_wait_ms(calendar));
+      end if;
+      needed := 0;
+      while needed < free and cardinality(claimed) < max_jobs loop
+        job := luma.claim_job(run_id, calendar, oldest, free - needed);
+        exit when job is null;
+        claimed := claimed || job;
+        needed := needed + coalesce((job ->> 'permits')::integer, 1);
+      end loop;
+      if live and needed > 0 then
+        -- Of the first that are given: those of a second calendar are younger than they are taken for, which is safe.
+        permits_after_ms := coalesce(permits_after_ms, luma.elapsed_ms());
+        permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, needed));
+      end if;
     end loop;
-    if live and needed > 0 then
-      -- Of the first that are given: those of a second calendar are younger than they are taken for, which is safe.
-      permits_after_ms := coalesce(permits_after_ms, luma.elapsed_ms());
-      permits := permits || jsonb_build_object(calendar, luma.take_permits(calendar, needed));
-    end if;
+    exit when not goes_on or cardinality(claimed) > 0;
+    -- What is due from before may have come in since.
+    goes_on := false;
+    perform set_config('luma.floors', '{}', true);
   end loop;
-  update luma.drain_runs r
-  set jobs = r.jobs + cardinality(claimed), floors = coalesce(nullif(current_setting('luma.floors', true), ''), '{}')::jsonb
-  where r.id = run_id;
+  perform luma.remember_claim(run_id, cardinality(claimed), looked_at);
   return jsonb_build_object(
     'mode', luma.mode(), 'jobs', to_jsonb(claimed), 'permits', permits, 'wait_ms', wait_ms,
     'permits_after_ms', coalesce(permits_after_ms, 0), 'deliveries_due', luma.deliveries_due()
@@ -7662,6 +7737,8 @@ CREATE OR REPLACE FUNCTION public.luma_cover_begin(source_url text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   cover luma.covers;
@@ -7696,6 +7773,8 @@ CREATE OR REPLACE FUNCTION public.luma_cover_end(source_url text, luma_url text 
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
   update luma.covers c
   set luma_url = luma_cover_end.luma_url, error = luma_cover_end.error, tries = 0, busy_until = null, updated_at = now(),
@@ -7711,6 +7790,8 @@ CREATE OR REPLACE FUNCTION public.luma_create_again(lease uuid)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
   with again as (
     update luma.event_links l set create_lease = o.lease, create_state = o.lease_state
@@ -7728,6 +7809,8 @@ CREATE OR REPLACE FUNCTION public.luma_created(lease uuid, slug text, luma_event
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   -- Not fenced by the lease on purpose: the event exists, whoever created it, and this is the only trace.
@@ -7745,6 +7828,8 @@ CREATE OR REPLACE FUNCTION public.luma_drain_end(run_id uuid, calendars text[], 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   alone boolean := luma.try_lock_bell(exclusive => true);
@@ -7785,6 +7870,8 @@ CREATE OR REPLACE FUNCTION public.luma_drain_start(keys text[])
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   run_id uuid;
@@ -7811,9 +7898,12 @@ CREATE OR REPLACE FUNCTION public.luma_event_read(lease uuid, news_json text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox := luma.lock_leased(lease);
+  job jsonb;
   told text;
 begin
   if o.lease is null then
@@ -7822,7 +7912,10 @@ begin
   begin
     perform luma.apply_event(o.calendar, news_json::jsonb, source => 'read');
     perform luma.note_read(o.entity_id, o.leased_at);
-    return jsonb_build_object('job', luma.event_job(o));
+    job := luma.event_job(o);
+    update luma.sync_outbox s set lease_state = luma.state_to_send(job), calendar = coalesce(job ->> 'calendar', s.calendar)
+    where s.lease = o.lease;
+    return jsonb_build_object('job', job);
   exception
     when sqlstate 'LM001' or lock_not_available then
       perform luma.put_back(o, clock_timestamp() + interval '1 second', false, null);
@@ -7841,6 +7934,8 @@ CREATE OR REPLACE FUNCTION public.luma_fail(lease uuid, failure_json text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox := luma.lock_leased(lease);
@@ -7868,6 +7963,8 @@ CREATE OR REPLACE FUNCTION public.luma_note_rate_limit(calendar text, rate_limit
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
   insert into luma.calendar_state as s (luma_key, rate_limit) values (calendar, luma_note_rate_limit.rate_limit)
   on conflict (luma_key) do update set rate_limit = excluded.rate_limit, updated_at = now()
@@ -7881,6 +7978,8 @@ CREATE OR REPLACE FUNCTION public.luma_pull_begin(keys text[])
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   run luma.pull_runs;
@@ -7930,6 +8029,8 @@ CREATE OR REPLACE FUNCTION public.luma_pull_pause(run_id uuid, lease uuid)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 begin
   update luma.pull_runs r set lease = null, alive_until = null, asked_at = case when r.entries <> '[]' then r.asked_at end
@@ -7947,6 +8048,8 @@ CREATE OR REPLACE FUNCTION public.luma_pull_request(calendar text DEFAULT NULL::
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 RETURN luma.ask_pulls(calendar, event, is_dry => dry)
   -- luma-pull: asks for a pull, as luma.pull_now() does (dry: as luma.reconcile()). It begins with luma_pull_begin().
   granted: service_role execute
@@ -7956,6 +8059,8 @@ CREATE OR REPLACE FUNCTION public.luma_pull_step(run_id uuid, lease uuid, result
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   run luma.pull_runs;
@@ -8013,6 +8118,8 @@ CREATE OR REPLACE FUNCTION public.luma_read_delivery(webhook_id text, news_json 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   told jsonb := news_json;
@@ -8037,6 +8144,8 @@ CREATE OR REPLACE FUNCTION public.luma_receive_webhook(webhook_id text, calendar
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   news jsonb := news_json;
@@ -8080,6 +8189,8 @@ CREATE OR REPLACE FUNCTION public.luma_release(leases uuid[])
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   o luma.sync_outbox;
@@ -8100,6 +8211,8 @@ CREATE OR REPLACE FUNCTION public.luma_renew(run_id uuid)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   renewed uuid[] := '{}';
@@ -8137,6 +8250,8 @@ CREATE OR REPLACE FUNCTION public.luma_return_permits(calendar text, unused inte
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   left_over integer := unused;
@@ -8201,6 +8316,8 @@ CREATE OR REPLACE FUNCTION public.luma_slug_taken(lease uuid)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
   update luma.event_links l
   set slug = 'e-' || replace(l.event_id::text, '-', ''), create_lease = o.lease, create_state = o.lease_state
@@ -8216,6 +8333,8 @@ CREATE OR REPLACE FUNCTION public.luma_take_permits(calendar text, wanted intege
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 declare
   granted integer := luma.take_permits(calendar, wanted);

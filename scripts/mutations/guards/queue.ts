@@ -25,8 +25,8 @@ export const QUEUE: Mutation[] = [
     guard: "what is leased is due to nobody else until the lease is over",
     in: "luma.pick_job",
     from:
-      "due_at = clock_timestamp() + make_interval(secs => (select t.lease_seconds from luma.settings t))",
-    to: "due_at = s.due_at",
+      "o.due_at := o.leased_at + make_interval(secs => (select t.lease_seconds from luma.settings t));",
+    to: "",
     test: onStack("concurrency", "a leased job is claimed by nobody else"),
   },
   {
@@ -87,16 +87,16 @@ export const QUEUE: Mutation[] = [
     name: "fence",
     guard: "each claim is a lease of its own, so that an older one is known",
     in: "luma.pick_job",
-    from: "set lease = gen_random_uuid(), leased_by = run_id",
-    to: "set lease = s.entity_id, leased_by = run_id",
+    from: "o.lease := gen_random_uuid();",
+    to: "o.lease := o.entity_id;",
     test: STALE_LEASE,
   },
   {
     name: "fence-guests",
     guard: "who has lost the lease settles no guest",
     in: "luma.pick_job",
-    from: "set lease = gen_random_uuid(), leased_by = run_id",
-    to: "set lease = s.entity_id, leased_by = run_id",
+    from: "o.lease := gen_random_uuid();",
+    to: "o.lease := o.entity_id;",
     test: onStack("rsvp_crashes", "a stale lease settles no guest"),
   },
   {
