@@ -1,12 +1,19 @@
 /** Guards what the benchmark shows, by counts that no busy machine changes: rows written, buffers touched. */
-import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertLessOrEqual,
+  assertThrows,
+} from "@std/assert";
 import type postgres from "postgres";
 import { type Stack, startStack } from "./stack/mod.ts";
 import { markdownTables, writtenMeasures } from "./bench/markdown.ts";
-import { claim, startRun } from "./bench/our_queue.ts";
+import { acknowledge, claim, startRun } from "./bench/our_queue.ts";
 import { repairOf } from "./bench/repair.ts";
 import { median, pairs, percentile, takeTurns } from "./bench/rounds.ts";
 import { emptyOutbox, linkedEvents, tidy } from "./bench/scene.ts";
+import { whileOpen } from "./bench/snapshot.ts";
 import { idealCalls, limitUsed } from "./bench/windows.ts";
 import { mostInAMinute } from "./luma-simulator/rate_limit.ts";
 
@@ -131,6 +138,98 @@ Deno.test("a claim touches no more of a full outbox than of an empty one", async
     ) {
       assertLess(await claimed(crowd, 10_000), 3 * least, name);
     }
+  });
+});
+
+Deno.test("a drain starts with the statistics of an empty outbox, however much came since", async () => {
+  await withEvents(500, async ({ sql }) => {
+    await sql`
+      insert into luma.sync_outbox (entity, entity_id, event_id, priority)
+      select 'rsvp', gen_random_uuid(), e.id, 1 from public.canonical_events e, generate_series(1, 4)`;
+    const touched = await buffers(
+      sql,
+      "select public.luma_drain_start('{blr,zo_events}')",
+    );
+    const [row] = await sql`
+      select count(*)::int from luma.sync_outbox where calendar is not null`;
+    assertEquals(row!.count, 2000);
+    assertLess(touched / 2000, 60);
+  });
+});
+
+Deno.test("a transaction that keeps its snapshot, and plans from when the outbox was empty, cost a claim only the versions of its own rows", async () => {
+  await withEvents(200, async (stack) => {
+    // As one of the Data API does, it keeps its plans.
+    const sql = await stack.sql.reserve();
+    const run = await startRun(sql);
+    const edit = (events: number) =>
+      sql`
+        update public.canonical_events set title = title || '.'
+        where id in (select id from public.canonical_events order by id limit ${events})`;
+    const drain = async () => {
+      for (;;) {
+        const jobs = await claim(sql, run, 50);
+        if (jobs.length === 0) return;
+        await acknowledge(sql, jobs);
+      }
+    };
+    const claimed = async () => {
+      await edit(200);
+      // It goes on from where it was.
+      await sql`update luma.drain_runs set looked_at = now() + interval '1 hour'`;
+      return await buffers(
+        sql,
+        `select public.luma_claim('${run}', '{blr,zo_events}', 10)`,
+      );
+    };
+    for (let turn = 0; turn < 8; turn++) {
+      await edit(1);
+      await drain();
+    }
+    await edit(200);
+    await drain();
+    await whileOpen(stack, async () => {
+      const before = await claimed();
+      await drain();
+      for (let edits = 0; edits < 10; edits++) {
+        await edit(200);
+        await drain();
+      }
+      // For each of ten events and each edit that it had in between.
+      assertLess((await claimed() - before) / 10 / 11, 30);
+    });
+    sql.release();
+  });
+});
+
+Deno.test("routing under a transaction that keeps its snapshot goes on from where it was", async () => {
+  await withEvents(100, async (stack) => {
+    const { sql } = stack;
+    const run = await startRun(sql);
+    /** Entries of the index of what has no calendar yet that are read to route a hundred jobs. */
+    const read = async () => {
+      await sql`
+        insert into luma.sync_outbox (entity, entity_id, event_id, priority)
+        select 'rsvp', gen_random_uuid(), e.id, 1 from public.canonical_events e`;
+      return await sql.begin(async (sql): Promise<number> => {
+        const entries = async () => {
+          const [row] = await sql`
+            select pg_stat_get_xact_tuples_returned('luma.sync_outbox_unrouted'::regclass)::int as count`;
+          return row!.count;
+        };
+        const before = await entries();
+        await sql`select luma.go_on(${run})`;
+        await sql`select luma.route_jobs()`;
+        await sql`select luma.remember_claim(${run}, 0, now() + interval '1 hour')`;
+        return await entries() - before;
+      });
+    };
+    await whileOpen(stack, async () => {
+      for (let already = 0; already < 5; already++) {
+        // These, and those that came last before them.
+        assertLessOrEqual(await read(), 200);
+      }
+    });
   });
 });
 

@@ -5,6 +5,7 @@
 import type { Stack } from "../stack/mod.ts";
 import { acknowledge, claim, startRun } from "./our_queue.ts";
 import { graphileWorker, silent } from "./peers.ts";
+import { sleep } from "./rounds.ts";
 import { emptyOutbox, linkedEvents } from "./scene.ts";
 import { type BenchOptions, benchStack, type Measure } from "./section.ts";
 
@@ -23,7 +24,6 @@ interface Probe {
   stop(): Promise<void>;
 }
 
-const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
 /** As long as a call takes. */
 const call = () => sleep(2 + Math.random() * 8);
 

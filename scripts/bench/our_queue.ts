@@ -30,14 +30,33 @@ export async function claim(
   return row!.jobs;
 }
 
+/** What a drain says of an event that it has pushed. */
+function pushed({ luma_event_id }: Job) {
+  return { outcome: "done", luma_event_id, sent: {}, calls: [] };
+}
+
+/** Acknowledges events as pushed, each in a transaction of its own, as while the app writes the same rows. */
+export async function acknowledgeEach(
+  sql: postgres.Sql,
+  jobs: Job[],
+): Promise<void> {
+  await Promise.all(
+    jobs.map((job) =>
+      sql`select public.luma_acknowledge(${job.lease}, ${
+        JSON.stringify(pushed(job))
+      })`
+    ),
+  );
+}
+
 /** Acknowledges events as pushed, in one statement. */
 export async function acknowledge(
   sql: postgres.Sql,
   jobs: Job[],
 ): Promise<void> {
-  const results = jobs.map(({ lease, luma_event_id }) => ({
-    lease,
-    result: { outcome: "done", luma_event_id, sent: {}, calls: [] },
+  const results = jobs.map((job) => ({
+    lease: job.lease,
+    result: pushed(job),
   }));
   await sql`
     select count(public.luma_acknowledge((j ->> 'lease')::uuid, j ->> 'result'))

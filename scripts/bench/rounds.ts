@@ -54,3 +54,8 @@ export async function millis(
   await work();
   return performance.now() - start;
 }
+
+/** Waits so many milliseconds; none when it is already time. */
+export async function sleep(ms: number): Promise<void> {
+  if (ms > 0) await new Promise((done) => setTimeout(done, ms));
+}

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import type { Stack } from "../../scripts/stack/mod.ts";
 import {
   calls,
   claim,
@@ -76,6 +77,80 @@ stackTest(
       );
     });
     assertEquals(end.end, "soon");
+  },
+);
+
+/** Two events: one enqueued by a transaction that began first, and one claimed by a run before that committed. */
+async function overtaken(
+  stack: Stack,
+): Promise<{ run: string; late: string }> {
+  const { sql } = stack;
+  await sql`update luma.settings set oldest_share = 0`;
+  const run = await startRun(stack);
+  const late = await sql.begin(async (late): Promise<string> => {
+    await late`select now()`;
+    await insertEvent(stack, { title: "First claimed" });
+    const { jobs } = await claim(stack, run, 1);
+    assertEquals(jobs.length, 1);
+    // However slow this machine is, that second is not over.
+    await sql`update luma.drain_runs set looked_at = now() + interval '1 hour'`;
+    return await insertEvent({ sql: late as unknown as Stack["sql"] }, {
+      title: "Late to commit",
+    });
+  });
+  return { run, late };
+}
+
+stackTest(
+  "what a long transaction enqueued is claimed though what is due later has been",
+  async (stack) => {
+    const { run, late } = await overtaken(stack);
+    const { jobs } = await claim(stack, run, 10);
+    assertEquals(jobs.map(({ id }) => id), [late]);
+  },
+);
+
+stackTest(
+  "what a long transaction enqueued waits for a second at most while more keeps coming",
+  async (stack) => {
+    const { sql } = stack;
+    const { run, late } = await overtaken(stack);
+    const second = await insertEvent(stack, { title: "Second" });
+    assertEquals(
+      (await claim(stack, run, 10)).jobs.map(({ id }) => id),
+      [second],
+    );
+    await insertEvent(stack, { title: "Third" });
+    await sql`update luma.drain_runs set looked_at = now() - interval '1 second'`;
+    const { jobs } = await claim(stack, run, 10);
+    assert(jobs.some(({ id }) => id === late), JSON.stringify(jobs));
+    assertEquals(jobs.length, 2);
+  },
+);
+
+stackTest(
+  "an event that has nothing to send is never leased, and one that has is leased with it",
+  async (stack) => {
+    const { sql } = stack;
+    const same = await insertEvent(stack);
+    const edited = await insertEvent(stack);
+    await drain(stack);
+    await sql`update public.canonical_events set title = 'New' where id = ${edited}`;
+    await sql`select luma.enqueue('event', ${same}, 3, ${same})`;
+    await passTime(stack);
+    const [job, ...more] = await claimEvents(stack, await startRun(stack));
+    assertEquals(more, []);
+    assertEquals(
+      [
+        ...await sql`
+          select entity_id, lease, lease_state ->> 'title' as title, version - done_version as behind
+          from luma.sync_outbox where entity = 'event' order by entity_id = ${edited}`,
+      ],
+      [
+        { entity_id: same, lease: null, title: null, behind: "0" },
+        { entity_id: edited, lease: job!.lease, title: "New", behind: "1" },
+      ],
+    );
   },
 );
 

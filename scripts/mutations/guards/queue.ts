@@ -171,4 +171,62 @@ export const QUEUE: Mutation[] = [
       "an edit right after another waits for those that follow it",
     ),
   },
+  {
+    name: "claim-looks-at-all",
+    guard: "what a long transaction enqueued is claimed when nothing later is",
+    in: "public.luma_claim",
+    from: "exit when not goes_on or cardinality(claimed) > 0;",
+    to: "exit;",
+    test: onStack(
+      "concurrency",
+      "what a long transaction enqueued is claimed though what is due later has been",
+    ),
+  },
+  {
+    name: "claim-looks-at-all-in-time",
+    guard: "what a long transaction enqueued does not wait for a quiet moment",
+    in: "luma.go_on",
+    from: " and r.looked_at > clock_timestamp() - interval '1 second'",
+    to: "",
+    test: onStack(
+      "concurrency",
+      "what a long transaction enqueued waits for a second at most while more keeps coming",
+    ),
+  },
+  {
+    name: "lease-state",
+    guard: "what is sent under a lease is written down before the call",
+    in: "luma.claim_job",
+    from: "o.lease_state := luma.state_to_send(job);",
+    to: "",
+    test: onStack(
+      "concurrency",
+      "an event that has nothing to send is never leased, and one that has is leased with it",
+    ),
+  },
+  {
+    name: "read-by-index",
+    guard:
+      "a connection that knew the outbox empty does not read all of it for each job",
+    in: "luma.restrict_access",
+    from: "if not f.settings @> '{enable_seqscan=off,jit=off}' then",
+    to: "if false then",
+    test: {
+      file: "scripts/bench_test.ts",
+      name:
+        "a transaction that keeps its snapshot, and plans from when the outbox was empty, cost a claim only the versions of its own rows",
+    },
+  },
+  {
+    name: "route-goes-on",
+    guard: "routing passes no dead row twice",
+    in: "luma.route_jobs",
+    from: "perform luma.raise_floor(",
+    to: "perform concat(",
+    test: {
+      file: "scripts/bench_test.ts",
+      name:
+        "routing under a transaction that keeps its snapshot goes on from where it was",
+    },
+  },
 ];
