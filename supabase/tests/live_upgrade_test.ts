@@ -1,11 +1,5 @@
 /** Migrations on a database that is in use: no write fails, and none waits for more than a moment. */
-import {
-  assert,
-  assertEquals,
-  assertLess,
-  assertMatch,
-  assertRejects,
-} from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import type postgres from "postgres";
 import { applyMigrations } from "../../scripts/stack/database.ts";
 import {
@@ -18,6 +12,7 @@ import {
 import {
   filesUpTo,
   migrationNames,
+  readMigration,
   releases,
   ROOT,
 } from "./releases_for_tests.ts";
@@ -86,6 +81,15 @@ stackTest("everything, to an app that is in use", async ({ sql }) => {
     sql`select count(*)::int as outbox from luma.sync_outbox`,
   );
   assert(outbox > 0, "the triggers are at work");
+  // 20261124000600 asks the outbox for event_id before the new luma.enqueue() gives it: what is written in between the
+  // trigger misses and notes, and the sweep enqueues it.
+  for (const { error } of await sql`select error from luma.missed_changes`) {
+    assertMatch(
+      error,
+      /^null value in column "event_id" of relation "sync_outbox"|^function luma\.enqueue\(.*\) does not exist$/,
+    );
+  }
+  await sql`select luma.sweep()`;
   assertEquals([...await sql`select * from luma.missed_changes`], []);
 }, BARE);
 
@@ -107,22 +111,20 @@ stackTest(
   BARE,
 );
 
-/** Applies the rest of the migrations while a transaction of the app's keeps a lock; answers how long that took. */
+/** Applies the rest of the migrations while a transaction of the app's keeps a lock; answers how that went. */
 async function applyAgainst(
   sql: postgres.Sql,
   lock: (app: postgres.TransactionSql) => PromiseLike<unknown>,
   isWanted: (file: string) => boolean,
-): Promise<{ error: Error; tookMs: number }> {
+): Promise<{ problem: string; tookMs: number }> {
   const app = await sql.reserve();
   try {
     await app`begin`;
     await lock(app as unknown as postgres.TransactionSql);
     const started = performance.now();
-    const error = await assertRejects(
-      () => applyMigrations(sql, ROOT, isWanted),
-      Error,
-    );
-    return { error, tookMs: performance.now() - started };
+    const problem = await applyMigrations(sql, ROOT, isWanted)
+      .then(() => "", (error: Error) => error.message);
+    return { problem, tookMs: performance.now() - started };
   } finally {
     await app`rollback`;
     app.release();
@@ -144,9 +146,9 @@ stackTest(
           app`update public.users set name = 'One'`,
       ]
     ) {
-      const { error, tookMs } = await applyAgainst(sql, lock, () => true);
+      const { problem, tookMs } = await applyAgainst(sql, lock, () => true);
       assertMatch(
-        error.message,
+        problem,
         /\.sql.*: canceling statement due to lock timeout/,
       );
       assertLess(tookMs, 10_000);
@@ -158,28 +160,42 @@ stackTest(
   BARE,
 );
 
-stackTest(
-  "so does each file of the newest release that needs one",
-  async ({ sql }) => {
-    const older = filesUpTo(before!);
-    await applyMigrations(sql, ROOT, (file) => older.includes(file));
-    await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
-    await sql`insert into public.users (id, email) values ('u1', 'u1@example.com')`;
-    await sql`
-      insert into public.canonical_events (canonical_uid, title, starts_at, submission_status)
-      values ('1', 'One', now() + interval '1 day', 'approved')`;
-    const { error, tookMs } = await applyAgainst(
-      sql,
-      // Of the app's tables all, and what the triggers on them read and write here.
-      (app) =>
-        app`
-        with renamed as (update public.users set name = 'One'), edited as (update public.canonical_events set title = 'Two')
-        insert into public.event_rsvps (event_id, user_id, status) select id, 'u1', 'going' from public.canonical_events`,
-      (file) => !older.includes(file),
-    );
-    assertMatch(error.message, /lock timeout/);
-    assertLess(tookMs, 10_000);
-    await applyMigrations(sql, ROOT, (file) => !older.includes(file));
-  },
-  BARE,
-);
+/** Whether a release changes tables, for which it may wait a while. */
+async function needsLocks({ files }: { files: string[] }): Promise<boolean> {
+  const texts = await Promise.all(files.map(readMigration));
+  return texts.some((text) => text.includes("set lock_timeout"));
+}
+
+for (const [n, release] of releases().entries()) {
+  // Of those that need locks the last one, and what came after it.
+  const later = await Promise.all(releases().slice(n + 1).map(needsLocks));
+  if (later.includes(true)) continue;
+  const waits = await needsLocks(release);
+  stackTest(
+    waits
+      ? `so does a file of the release of ${release.day}`
+      : `the release of ${release.day} waits for no lock of the app's`,
+    async ({ sql }) => {
+      const older = filesUpTo(releases()[n - 1]!.day);
+      await applyMigrations(sql, ROOT, (file) => older.includes(file));
+      await sql`insert into public.event_cultures (slug, name) values ('default', 'Other') on conflict do nothing`;
+      await sql`insert into public.users (id, email) values ('u1', 'u1@example.com')`;
+      await sql`
+        insert into public.canonical_events (canonical_uid, title, starts_at, submission_status)
+        values ('1', 'One', now() + interval '1 day', 'approved')`;
+      const { problem, tookMs } = await applyAgainst(
+        sql,
+        // Of the app's tables all, and what the triggers on them read and write here.
+        (app) =>
+          app`
+          with renamed as (update public.users set name = 'One'), edited as (update public.canonical_events set title = 'Two')
+          insert into public.event_rsvps (event_id, user_id, status) select id, 'u1', 'going' from public.canonical_events`,
+        (file) => release.files.includes(file),
+      );
+      assertMatch(problem, waits ? /lock timeout/ : /^$/);
+      assertLess(tookMs, 10_000);
+      await applyMigrations(sql, ROOT, (file) => !older.includes(file));
+    },
+    BARE,
+  );
+}
