@@ -1,8 +1,9 @@
--- What has just come gets its calendar by key, with one look at each event.
+-- What has just come gets its calendar with one look at each event and one update for each calendar.
 --
 -- RSVPs and guests were joined to their events, and the planner chose how: with statistics from before a burst it
--- compared each of 2,000 jobs with each of 2,000 events, and a drain could not start within the time of a call. Now
--- nothing is joined: there is no plan to get wrong. And a claim goes on from where the last one was here, too.
+-- compared each of 2,000 jobs with each of 2,000 events, and a drain could not start within the time of a call. Events
+-- were updated one at a time. Now nothing is joined: the worst that old statistics do is that the update reads all jobs
+-- of a kind once. And a claim goes on from where the last one was here, too.
 
 create or replace function luma.destination(entity text, event_id uuid)
 returns text language plpgsql stable set search_path = '' as $$
@@ -17,7 +18,7 @@ begin
     return coalesce(link.calendar, luma.route_event(place.lat, place.lng));
   end if;
   -- A guest is looked up as long as Luma has the event.
-  return case when entity = 'guest' and link.luma_event_id is not null or luma.takes_guests(event_id) then link.calendar end;
+  return case when link.luma_event_id is not null and (entity = 'guest' or luma.takes_guests(event_id)) then link.calendar end;
 end
 $$;
 comment on function luma.destination(text, uuid) is
@@ -47,28 +48,29 @@ returns void language plpgsql set search_path = '' as $$
 declare
   kind text;
   jobs luma.sync_outbox[];
-  event record;
-  routed text;
-  id uuid;
+  part record;
 begin
   foreach kind in array '{event,rsvp,guest}'::text[] loop
     jobs := array(select j from luma.unrouted_jobs(kind, case kind when 'event' then 100 else 2000 end) j);
-    for event in select j.event_id as id, array_agg(j.entity_id) as jobs from unnest(jobs) j group by j.event_id loop
-      routed := luma.destination(kind, event.id);
-      -- One by one: of a list the planner may think that reading all jobs of the kind is cheaper.
-      foreach id in array event.jobs loop
-        update luma.sync_outbox o
-        set calendar = routed,
-            -- Done until their event opens (see luma.rechecks).
-            done_version = case when routed is null and kind <> 'event' then o.version else o.done_version end,
-            due_at = case when routed is null and kind = 'event' then now() + interval '1 minute' else o.due_at end,
-            last_error = case
-              when kind <> 'event' then case when routed is not null then o.last_error end
-              when routed is null then
-                'No calendar takes this event: set luma_is_default on a row of public.calendars that has a luma_key.'
-            end
-        where o.entity = kind and o.entity_id = id;
-      end loop;
+    for part in
+      select e.calendar, array_agg(id) as ids
+      from (
+        select luma.destination(kind, j.event_id) as calendar, array_agg(j.entity_id) as ids from unnest(jobs) j group by j.event_id
+      ) e
+      cross join unnest(e.ids) id
+      group by e.calendar
+    loop
+      update luma.sync_outbox o
+      set calendar = part.calendar,
+          -- Done until their event opens (see luma.rechecks).
+          done_version = case when part.calendar is null and kind <> 'event' then o.version else o.done_version end,
+          due_at = case when part.calendar is null and kind = 'event' then now() + interval '1 minute' else o.due_at end,
+          last_error = case
+            when kind <> 'event' then case when part.calendar is not null then o.last_error end
+            when part.calendar is null then
+              'No calendar takes this event: set luma_is_default on a row of public.calendars that has a luma_key.'
+          end
+      where o.entity = kind and o.entity_id = any (part.ids);
     end loop;
     perform luma.raise_floor('unrouted ' || kind, j.priority, max(j.due_at)) from unnest(jobs) j group by j.priority;
   end loop;
