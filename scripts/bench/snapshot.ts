@@ -11,15 +11,13 @@ const EVENTS = [1_000, 10_000];
 const EDITS_A_SECOND = 800;
 /** Edits are made in statements of so many rows. */
 const EDITED_AT_ONCE = 20;
-/** One claims while the other one's jobs are acknowledged. */
-const DRAINS = 2;
 
 interface Drained {
   jobs: number;
   dead: number;
 }
 
-/** Edits all events in turn at that rate, and counts the jobs that drains beside it get done. */
+/** Edits all events in turn at that rate, and counts the jobs that a drain beside it gets done. */
 async function editAndDrain(
   { sql }: Stack,
   seconds: number,
@@ -28,6 +26,7 @@ async function editAndDrain(
   await tidy(sql);
   const ids = (await sql`select id from public.canonical_events order by id`)
     .map(({ id }) => id);
+  const run = await startRun(sql);
   const start = performance.now();
   const end = start + seconds * 1000;
   const edit = async () => {
@@ -42,7 +41,6 @@ async function editAndDrain(
   };
   let jobs = 0;
   const drain = async () => {
-    const run = await startRun(sql);
     while (performance.now() < end) {
       const claimed = await claim(sql, run, 10);
       await sql`delete from luma.rate_permits where true`;
@@ -52,7 +50,7 @@ async function editAndDrain(
       if (claimed.length === 0) await sleep(10);
     }
   };
-  await Promise.all([edit(), ...Array.from({ length: DRAINS }, drain)]);
+  await Promise.all([edit(), drain()]);
   await sql`analyze luma.sync_outbox`;
   const [row] = await sql`
     select n_dead_tup::int as dead from pg_stat_user_tables where relid = 'luma.sync_outbox'::regclass`;
