@@ -7182,6 +7182,13 @@ end
 $function$
   -- Tries the advisory lock of the bell until the end of the transaction; never waits.
 
+CREATE OR REPLACE FUNCTION luma.try_lock_permits()
+ RETURNS boolean
+ LANGUAGE sql
+ SET search_path TO ''
+RETURN pg_try_advisory_xact_lock(hashtext('luma'::text), hashtext('permits'::text))
+  -- luma.lock_permits() for who has rows locked: false when somebody else is handing out permits.
+
 CREATE OR REPLACE FUNCTION luma.uninstall(confirm text DEFAULT NULL::text, keep_columns boolean DEFAULT false)
  RETURNS text
  LANGUAGE plpgsql
@@ -8097,6 +8104,12 @@ begin
   if run.due_at > clock_timestamp() then
     perform luma.save_run(run);
     return jsonb_build_object('do', 'wait', 'wait_ms', ceil(1000 * extract(epoch from run.due_at - clock_timestamp())));
+  end if;
+  -- What has just been applied is locked until this call is over, and a claim may wait for a row of it with the permits
+  -- in its hands: neither would go on.
+  if not luma.try_lock_permits() then
+    perform luma.save_run(run);
+    return jsonb_build_object('do', 'wait', 'wait_ms', 20);
   end if;
   permit := luma.take_pull_permit(run.calendar, run.is_asked);
   if not permit.granted then

@@ -369,6 +369,28 @@ stackTest(
 );
 
 stackTest(
+  "a step of a pull, which may have rows locked, does not wait for a claim that is handing out permits",
+  async ({ sql }) => {
+    await sql`select luma.pull_now('blr')`;
+    const { runs: [run] } = await one(
+      sql`select public.luma_pull_begin('{blr}') as runs`,
+    );
+    const step = () =>
+      sql.begin(async (sql): Promise<string> => {
+        await sql`set local lock_timeout = '2s'`;
+        const [row] = await sql`
+          select public.luma_pull_step(${run.run_id}, ${run.lease}, '{"kind": "none"}') as step`;
+        return row!.step.do;
+      });
+    await sql.begin(async (claim) => {
+      await claim`select luma.lock_permits()`;
+      assertEquals(await step(), "wait");
+    });
+    assertEquals(await step(), "get_calendar");
+  },
+);
+
+stackTest(
   "two pulls of a calendar at once are one after the other; asking again while one waits asks for one",
   async (stack) => {
     const { sql, simulator } = stack;

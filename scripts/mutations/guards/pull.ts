@@ -125,4 +125,16 @@ export const PULL: Mutation[] = [
       "a row that an admin has ended is not adopted, and one that is not approved changes nothing on Luma until it is",
     ),
   },
+  {
+    name: "pull-waits-for-no-claim",
+    guard: "a step of a pull and a claim do not wait for each other",
+    in: "public.luma_pull_step",
+    from: "if not luma.try_lock_permits() then",
+    to: "if false then",
+    test: onStack(
+      "pull",
+      "a step of a pull, which may have rows locked, does not wait for a claim that is handing out permits",
+    ),
+    failsWith: /canceling statement due to lock timeout/,
+  },
 ];
