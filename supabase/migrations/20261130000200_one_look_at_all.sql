@@ -72,7 +72,7 @@ comment on function luma.remember_claim(uuid, integer, timestamptz) is
   'Prolongs a run that has claimed, and remembers where it is and when it last looked at all.';
 
 create or replace function public.luma_claim(run_id uuid, calendars text[], max_jobs integer)
-returns jsonb language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
   live boolean := luma.mode() = 'live';
   -- Now and then a claim goes to what has waited longest: a backfill gets its share of busy times.
