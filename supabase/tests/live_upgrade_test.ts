@@ -122,8 +122,12 @@ async function applyAgainst(
     await app`begin`;
     await lock(app as unknown as postgres.TransactionSql);
     const started = performance.now();
-    const problem = await applyMigrations(sql, ROOT, isWanted)
+    const applied = applyMigrations(sql, ROOT, isWanted)
       .then(() => "", (error: Error) => error.message);
+    // Who waits without a limit is let go on, or the test would never end.
+    const patience = setTimeout(() => app`rollback`.catch(() => {}), 15_000);
+    const problem = await applied;
+    clearTimeout(patience);
     return { problem, tookMs: performance.now() - started };
   } finally {
     await app`rollback`;
