@@ -49,7 +49,7 @@ lumaTest(
         }));
         assert(
           statuses.every((status) => status === 200 || status === 400),
-          String(statuses),
+          `${statuses}\n${stack.functions.logs("luma-webhook").slice(-2_000)}`,
         );
         seen.stored += statuses.filter((status) => status === 200).length;
         seen.refused += statuses.filter((status) => status === 400).length;

@@ -111,12 +111,24 @@ export const RECEIVING: Mutation[] = [
     name: "webhook-storable",
     guard: "what Postgres cannot hold does not come again for ever",
     in: RECEIVE,
-    from: "JSON.parse(text, (_key, value) => storable(value))",
-    to: "JSON.parse(text)",
+    from: "JSON.parse(storableJson(value))",
+    to: "value",
     test: ofFunctions(
       "sync/receive",
       "what Postgres cannot hold is taken out of texts, or one guest's name would come again for ever",
     ),
+  },
+  {
+    name: "webhook-depth",
+    guard: "what overflows a stack is refused, not taken for an outage",
+    in: RECEIVE,
+    from: "if (isDeeper(value, MAX_DEPTH)) {",
+    to: "if (isDeeper(value, Infinity)) {",
+    test: ofFunctions(
+      "sync/receive",
+      "a body of 100 levels is taken, one more is refused with 400, as are half a million",
+    ),
+    failsWith: /AssertionError|RangeError/,
   },
   {
     name: "inbox-once",

@@ -14,13 +14,20 @@ import type { Env } from "../env.ts";
 import { json, problem } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
 import { reasonOf } from "../redact.ts";
-import { storable } from "../storable.ts";
+import { storableJson } from "../storable.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type DeliveryNews, type Store, StoreError } from "../store.ts";
 import { newsOf } from "./from_luma.ts";
 
 /** The largest body that is read. A strange sender must not fill the function's memory before its signature is checked. */
 export const MAX_BODY_BYTES = 1024 * 1024;
+
+/**
+ * The deepest body that is taken; Luma nests a handful of objects and lists. What reads, writes and stores JSON calls itself
+ * for each level, here and in Postgres, and where that ends depends on the moment: it would look like an outage, and
+ * Luma would deliver again for hours.
+ */
+export const MAX_DEPTH = 100;
 
 /** The type of a delivery that only tries the way here: `deno task doctor` signs and sends one. Nothing is stored of it. */
 export const PING = "luma-sync.ping";
@@ -117,12 +124,18 @@ function parseEnvelope(body: Uint8Array): Envelope {
   let value: unknown;
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-    value = JSON.parse(text, (_key, value) => storable(value));
+    value = JSON.parse(text);
   } catch {
     // The parser's own message would quote the payload.
     throw new Refusal(400, "The body is not JSON in UTF-8.");
   }
-  const result = Envelope.safeParse(value);
+  if (isDeeper(value, MAX_DEPTH)) {
+    throw new Refusal(
+      400,
+      `The body goes deeper than ${MAX_DEPTH} objects and lists in each other.`,
+    );
+  }
+  const result = Envelope.safeParse(JSON.parse(storableJson(value)));
   if (result.success) return result.data;
   throw new Refusal(
     400,
@@ -130,6 +143,11 @@ function parseEnvelope(body: Uint8Array): Envelope {
       z.prettifyError(result.error)
     }`,
   );
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  return typeof value === "object" && value !== null && (levels === 0 ||
+    Object.values(value).some((inside) => isDeeper(inside, levels - 1)));
 }
 
 function webhookId(request: Request): string {

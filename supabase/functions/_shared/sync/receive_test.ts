@@ -3,7 +3,7 @@ import { readEnv } from "../env.ts";
 import { sign } from "../luma/signature.ts";
 import { type Delivery, StoreError } from "../store.ts";
 import { newsOf } from "./from_luma.ts";
-import { MAX_BODY_BYTES, PING, receiveWebhook } from "./receive.ts";
+import { MAX_BODY_BYTES, MAX_DEPTH, PING, receiveWebhook } from "./receive.ts";
 
 const NOW = new Date("2026-12-01T12:00:00Z");
 const PRIVATE = "guest@example.com";
@@ -246,6 +246,27 @@ Deno.test("a body of 1 MB is taken, and one byte more is refused with 413", asyn
   };
   assertEquals((await deliver({ body: body(MAX_BODY_BYTES) })).status, 200);
   await refusal(413, { body: body(MAX_BODY_BYTES + 1) });
+});
+
+Deno.test("a body of 100 levels is taken, one more is refused with 400, as are half a million", async () => {
+  const kinds: [string, string][] = [["[", "]"], ['{"a":', "}"]];
+  for (const [open, close] of kinds) {
+    const body = (levels: number) => {
+      const inner = levels - 2;
+      const value = `${open.repeat(inner)}1${close.repeat(inner)}`;
+      return `{"type":"t","data":{"a":${value}}}`;
+    };
+    assertEquals((await deliver({ body: body(MAX_DEPTH) })).status, 200);
+    const deep = Math.floor(
+      (MAX_BODY_BYTES - 50) / (open.length + close.length),
+    );
+    for (const levels of [MAX_DEPTH + 1, 3_000, deep]) {
+      assertEquals(
+        await refusal(400, { body: body(levels) }),
+        "The body goes deeper than 100 objects and lists in each other.",
+      );
+    }
+  }
 });
 
 Deno.test("a body without end is not read further than the bound", async () => {
