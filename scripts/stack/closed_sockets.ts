@@ -1,4 +1,4 @@
-/** Keeps a process alive in which postgres.js loses its connection. Imported for its effect. */
+/** Keeps a process alive, and at work, in which postgres.js loses its connection. Imported for its effect. */
 
 // postgres.js 3.4.9 can write to a socket that has just been closed: `nextWrite` runs from an immediate that
 // `closed` has cleared, and finds no socket. Nothing is lost then, because `closed` has failed or reconnected
@@ -17,3 +17,14 @@ globalThis.addEventListener("unhandledrejection", (event) => {
   const { code, syscall } = event.reason ?? {};
   if (code === "ECONNRESET" && syscall === "connect") event.preventDefault();
 });
+
+/**
+ * For pools that are used while Postgres crashes. When a connection is lost just after something was written to it, the
+ * timer that would send it stays set in postgres.js, and from then on nothing is sent but what fills its buffer of 1 KB,
+ * not even the packet that starts the next connection. So that packet fills it.
+ */
+export const RECONNECTING = {
+  connection: { "stack.padding": "x".repeat(1024) },
+  // In seconds; its own grows to twenty.
+  backoff: () => 0.05,
+};

@@ -1,7 +1,7 @@
 /** Makes the empty database look like a new Supabase project, and applies the project's migrations. */
 import postgres from "postgres";
 import { exists } from "./postgres_binaries.ts";
-import "./closed_sockets.ts";
+import { RECONNECTING } from "./closed_sockets.ts";
 import { extensionFiles } from "./postgres_files.ts";
 
 /** Where and as whom to connect; `role` without a password, because the stack's Postgres asks for none. */
@@ -16,6 +16,11 @@ export function connect(
   options: postgres.Options<Record<string, never>> = {},
 ): postgres.Sql {
   return postgres(url, { onnotice: () => {}, ...options });
+}
+
+/** A pool that is there again when Postgres is. */
+export function connectAgain(url: string): postgres.Sql {
+  return connect(url, RECONNECTING);
 }
 
 /** Roles, schemas and settings of a hosted project. `admin` is the superuser. */

@@ -2,7 +2,7 @@
 import type postgres from "postgres";
 import {
   applyMigrations,
-  connect,
+  connectAgain,
   createSupabaseProject,
   databaseSources,
   databaseUrl,
@@ -91,8 +91,8 @@ async function makeDatabase(
 
 async function open(options: PostgresOptions): Promise<Database> {
   const server = await startPostgres(options);
-  const admin = connect(databaseUrl(server.port, "supabase_admin"));
-  const sql = connect(databaseUrl(server.port, "postgres"));
+  const admin = connectAgain(databaseUrl(server.port, "supabase_admin"));
+  const sql = connectAgain(databaseUrl(server.port, "postgres"));
   return {
     server,
     sql,
