@@ -137,16 +137,15 @@ async function edit(
   const key = `${number} ${field}`;
   if (!await mayWrite(world, "app", event, key)) return;
   const value = valueOf(field, n);
-  let before: string | undefined;
   await transact(world, "edit", async (sql) => {
     const [row] =
       await sql`select * from public.canonical_events where id = ${event.id} for update`;
-    before = row && rowValue(row, field);
     await sql`update public.canonical_events set ${
       sql({ [field]: value })
     } where id = ${event.id}`;
+    // While the row is locked: of two edits at once the second one is the last word, whoever hears of its commit first.
+    world.ledger.note("app", key, value, row && rowValue(row, field));
   });
-  world.ledger.note("app", key, value, before);
 }
 
 /** One row a user and event; null deletes it. */
@@ -159,24 +158,28 @@ async function rsvp(
 ) {
   const key = `${number} ${user}`;
   if (!await mayWrite(world, "app", event, key)) return;
-  let before: string | undefined;
   await transact(world, "rsvp", async (sql) => {
-    const [row] = await sql`
-      select status from public.event_rsvps where event_id = ${event.id} and user_id = ${user} for update`;
-    before = row?.status;
-    if (status === null) {
-      await sql`delete from public.event_rsvps where event_id = ${event.id} and user_id = ${user}`;
-    } else {
-      await sql`
-        insert into public.event_rsvps (event_id, user_id, status) values (${event.id}, ${user}, ${status})
-        on conflict (event_id, user_id) do update set status = excluded.status`;
+    const inserted = status !== null && (await sql`
+      insert into public.event_rsvps (event_id, user_id, status) values (${event.id}, ${user}, ${status})
+      on conflict (event_id, user_id) do nothing`).count > 0;
+    let before: string | undefined;
+    if (!inserted) {
+      const [row] = await sql`
+        select status from public.event_rsvps where event_id = ${event.id} and user_id = ${user} for update`;
+      before = row?.status;
+      await (status === null
+        ? sql`delete from public.event_rsvps where event_id = ${event.id} and user_id = ${user}`
+        : sql`
+          insert into public.event_rsvps (event_id, user_id, status) values (${event.id}, ${user}, ${status})
+          on conflict (event_id, user_id) do update set status = excluded.status`);
     }
+    const said = guestStatus(status ?? undefined);
+    if (before === undefined && said === guestStatus(before)) {
+      world.ledger.allow(key, said);
+    }
+    // While the row is locked, as above.
+    world.ledger.note("app", key, said, guestStatus(before));
   });
-  const said = guestStatus(status ?? undefined);
-  if (before === undefined && said === guestStatus(before)) {
-    world.ledger.allow(key, said);
-  }
-  world.ledger.note("app", key, said, guestStatus(before));
 }
 
 async function setStatus(

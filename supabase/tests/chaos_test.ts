@@ -92,9 +92,10 @@ Deno.test("a history that fails is cut short, explained and written down, and fa
 
 Deno.test("three histories of a hundred acts end with both sides equal, nothing lost and nothing doubled", async () => {
   const said: string[] = [];
-  // With every webhook delivered in the end, with some of them lost, and with real cancellations.
+  // With real cancellations, with webhooks that are lost, and with Luma's limit so low that calls wait. Whether a function
+  // is where a trap is set is a matter of time: of these seeds' 31 places a good quarter is.
   const { failed, counts, killPoints } = await campaign({
-    seed: 1,
+    seed: 67,
     seeds: 3,
     steps: 100,
     minutes: Infinity,
@@ -107,7 +108,7 @@ Deno.test("three histories of a hundred acts end with both sides equal, nothing 
   assertEquals(counts.duplicates, 0);
   assertEquals(counts.steps, 300);
   // Otherwise it has shown nothing.
-  assert(killPoints.hit >= 3, `${killPoints.hit} kill points were hit`);
+  assert(killPoints.hit >= 5, `${killPoints.hit} kill points were hit`);
   assert(counts.crashes >= 6, `${counts.crashes} crashes`);
   assert(
     Object.keys(counts.faults).length >= 8,
