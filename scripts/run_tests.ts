@@ -50,6 +50,17 @@ function counts(output: string): { passed: number; failed: number } | null {
   return found ? { passed: Number(found[1]), failed: Number(found[2]) } : null;
 }
 
+/** What failed and why, in short: the last thing to be read, where an output is cut at its beginning. */
+function failures(output: string): string[] {
+  return output.split(/^(?=.+ => .+$)/m)
+    .filter((told) => /^.+\nerror: /.test(told))
+    .map((told) => {
+      const [name = ""] = told.split("\n", 1);
+      const why = told.match(/^(error|Caused by): .*$/gm) ?? [];
+      return [name, ...why].map((line) => line.slice(0, 300)).join("\n  ");
+    });
+}
+
 function options(
   args: string[],
 ): { env: Record<string, string>; rest: string[] } {
@@ -90,5 +101,6 @@ passed += counted?.passed ?? 0;
 failed += counted?.failed ?? 0;
 // A crash of the runner shows in no count.
 if (!tests.ok && !counted?.failed) failed++;
+for (const failure of failures(tests.output)) console.log(failure);
 console.log(`\n${passed} passed, ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);
