@@ -23,7 +23,8 @@ const roles: Record<string, { type: "secret" | "publishable"; role: string }> =
 
 // @supabase/lite tells a request that its connection is gone, and rejects a promise that nobody holds as well.
 globalThis.addEventListener("unhandledrejection", (event) => {
-  if (/^(CONNECTION_|ECONN)/.test(event.reason?.code)) event.preventDefault();
+  event.preventDefault();
+  console.error(event.reason);
 });
 
 /** What answers, until a connection is lost. */
