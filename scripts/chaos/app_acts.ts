@@ -159,6 +159,7 @@ async function rsvp(
   const key = `${number} ${user}`;
   if (!await mayWrite(world, "app", event, key)) return;
   await transact(world, "rsvp", async (sql) => {
+    // Of two who insert at once the second one waits here, and then sees what the first one has said.
     const inserted = status !== null && (await sql`
       insert into public.event_rsvps (event_id, user_id, status) values (${event.id}, ${user}, ${status})
       on conflict (event_id, user_id) do nothing`).count > 0;

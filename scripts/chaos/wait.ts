@@ -22,30 +22,54 @@ export const impatient = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
 /** As many as the stack's pools have connections. */
 const CONNECTIONS = 10;
 
+/** Whether it succeeds in time: postgres.js may never tell of what a crash has cut off. */
+export async function succeeds(
+  work: PromiseLike<unknown>,
+  ms = 2_000,
+): Promise<boolean> {
+  let timer;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const isDone = await Promise.race([
+    work.then(() => true, () => false),
+    late,
+  ]);
+  clearTimeout(timer);
+  return isDone;
+}
+
+/** A call of the Data API that changes nothing. */
+export async function callDataApi(
+  { url, secretKey }: Pick<Stack, "url" | "secretKey">,
+): Promise<void> {
+  const response = await fetch(`${url}/rest/v1/rpc/luma_take_permits`, {
+    method: "POST",
+    headers: { apikey: secretKey, "content-type": "application/json" },
+    body: JSON.stringify({ calendar: "blr", wanted: 0 }),
+    signal: AbortSignal.timeout(2_000),
+    client: impatient,
+  });
+  await response.body?.cancel();
+  if (!response.ok) {
+    throw new Error(`The Data API answered ${response.status}`);
+  }
+}
+
 /** Waits until no connection, of the Data API's or of our own, hangs on a database that is gone. */
 export async function databaseIsBack(
-  { url, secretKey, sql, admin }: Stack,
+  stack: Stack,
+  seconds = 60,
 ): Promise<void> {
-  const answers = async () => {
-    const response = await fetch(`${url}/rest/v1/rpc/luma_take_permits`, {
-      method: "POST",
-      headers: { apikey: secretKey, "content-type": "application/json" },
-      body: JSON.stringify({ calendar: "blr", wanted: 0 }),
-      signal: AbortSignal.timeout(2_000),
-      client: impatient,
-    }).catch(() => null);
-    await response?.body?.cancel();
-    return response?.ok ?? false;
+  const asks: Record<string, () => PromiseLike<unknown>> = {
+    "the Data API": () => callDataApi(stack),
+    "the pool of the app": () => stack.sql`select 1`,
+    "the pool of the admin": () => stack.admin`select 1`,
   };
-  const all = async (ask: () => Promise<boolean>) =>
-    (await Promise.all(Array.from({ length: CONNECTIONS }, ask))).every(
-      Boolean,
-    );
-  await until("the Data API is back", () => all(answers));
-  for (const pool of [sql, admin]) {
-    await until(
-      "the database is back",
-      () => all(() => pool`select 1`.then(() => true, () => false)),
-    );
+  for (const [name, ask] of Object.entries(asks)) {
+    await until(`${name} is back`, async () => {
+      const all = Array.from({ length: CONNECTIONS }, () => succeeds(ask()));
+      return (await Promise.all(all)).every(Boolean);
+    }, seconds);
   }
 }

@@ -1,4 +1,4 @@
-/** Keeps a process alive, and at work, in which postgres.js loses its connection. Imported for its effect. */
+/** Keeps a process alive, and at work, in which postgres.js loses its connection. Importing it is enough for the first. */
 
 // postgres.js 3.4.9 can write to a socket that has just been closed: `nextWrite` runs from an immediate that
 // `closed` has cleared, and finds no socket. Nothing is lost then, because `closed` has failed or reconnected

@@ -92,8 +92,8 @@ Deno.test("a history that fails is cut short, explained and written down, and fa
 
 Deno.test("three histories of a hundred acts end with both sides equal, nothing lost and nothing doubled", async () => {
   const said: string[] = [];
-  // With real cancellations, with webhooks that are lost, and with Luma's limit so low that calls wait. Whether a function
-  // is where a trap is set is a matter of time: of these seeds' 31 places a good quarter is.
+  // With real cancellations, with webhooks that are lost, and with Luma's limit so low that calls wait. Whether a
+  // function comes to where a trap is set is a matter of time: of these seeds' 31 places seven to thirteen were hit.
   const { failed, counts, killPoints } = await campaign({
     seed: 67,
     seeds: 3,

@@ -5,6 +5,7 @@ import {
   type EventJob,
   type GuestsJob,
 } from "../functions/_shared/sync/job.ts";
+import { databaseIsBack } from "../../scripts/chaos/wait.ts";
 import { startStack } from "../../scripts/stack/mod.ts";
 import type { Stack, StackOptions } from "../../scripts/stack/mod.ts";
 
@@ -235,27 +236,10 @@ export async function until(
   }
 }
 
-/** Starts the crashed database again, and waits until no connection of the Data API hangs on the one that is gone. */
+/** Starts the crashed database again, and waits until nothing hangs on the one that is gone. */
 export async function restartPostgres(stack: Stack): Promise<void> {
   await stack.startPostgres();
-  const { url, secretKey } = stack;
-  const isBack = async () => {
-    const response = await fetch(`${url}/rest/v1/rpc/luma_take_permits`, {
-      method: "POST",
-      headers: { apikey: secretKey, "content-type": "application/json" },
-      body: JSON.stringify({ calendar: "blr", wanted: 0 }),
-      signal: AbortSignal.timeout(2_000),
-    }).catch(() => null);
-    await response?.body?.cancel();
-    return response?.ok ?? false;
-  };
-  // As many as its pool has connections.
-  await until(
-    "the Data API is back",
-    async () =>
-      (await Promise.all(Array.from({ length: 10 }, isBack))).every(Boolean),
-    60,
-  );
+  await databaseIsBack(stack);
 }
 
 /** Lets every lease run out and every retry delay end, as time would. */

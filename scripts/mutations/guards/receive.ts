@@ -111,8 +111,8 @@ export const RECEIVING: Mutation[] = [
     name: "webhook-storable",
     guard: "what Postgres cannot hold does not come again for ever",
     in: RECEIVE,
-    from: "JSON.parse(storableJson(value))",
-    to: "value",
+    from: "JSON.parse(text, (_key, value) => storable(value))",
+    to: "JSON.parse(text)",
     test: ofFunctions(
       "sync/receive",
       "what Postgres cannot hold is taken out of texts, or one guest's name would come again for ever",

@@ -14,7 +14,7 @@ import type { Env } from "../env.ts";
 import { json, problem } from "../http.ts";
 import { readBounded } from "../read_bounded.ts";
 import { reasonOf } from "../redact.ts";
-import { storableJson } from "../storable.ts";
+import { storable } from "../storable.ts";
 import { verifySignature } from "../luma/signature.ts";
 import { type DeliveryNews, type Store, StoreError } from "../store.ts";
 import { newsOf } from "./from_luma.ts";
@@ -23,9 +23,9 @@ import { newsOf } from "./from_luma.ts";
 export const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
- * The deepest body that is taken; Luma nests a handful of objects and lists. What reads, writes and stores JSON calls itself
- * for each level, here and in Postgres, and where that ends depends on the moment: it would look like an outage, and
- * Luma would deliver again for hours.
+ * The deepest body that is taken; Luma nests a handful of objects and lists. What reads, writes and stores JSON calls
+ * itself for each level, here and in Postgres, and where that ends depends on the moment: it would look like an outage,
+ * and Luma would deliver again for hours.
  */
 export const MAX_DEPTH = 100;
 
@@ -121,9 +121,10 @@ const Envelope = z.looseObject({
 type Envelope = z.infer<typeof Envelope>;
 
 function parseEnvelope(body: Uint8Array): Envelope {
+  let text: string;
   let value: unknown;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
     value = JSON.parse(text);
   } catch {
     // The parser's own message would quote the payload.
@@ -135,7 +136,9 @@ function parseEnvelope(body: Uint8Array): Envelope {
       `The body goes deeper than ${MAX_DEPTH} objects and lists in each other.`,
     );
   }
-  const result = Envelope.safeParse(JSON.parse(storableJson(value)));
+  const result = Envelope.safeParse(
+    JSON.parse(text, (_key, value) => storable(value)),
+  );
   if (result.success) return result.data;
   throw new Refusal(
     400,
